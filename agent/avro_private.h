@@ -1,0 +1,91 @@
+/*
+ * avro_private.h - what the Avro files share: bytes written into room that is already there
+ *
+ * A put_* function of this file writes at p, which has the room, and returns the place after it.
+ */
+#ifndef AVRO_PRIVATE_H
+#define AVRO_PRIVATE_H
+
+#include <endian.h>
+#include <string.h>
+
+#include "avro.h"
+
+#define LONG_ROOM 10 /* bytes of the longest varint */
+
+static inline char *put_long(char *p, int64_t v)
+{
+	uint64_t u = (uint64_t)v << 1 ^ (0 - (uint64_t)(v < 0));
+
+	while (u >= 0x80) {
+		*p++ = (char)(u | 0x80);
+		u >>= 7;
+	}
+	*p++ = (char)u;
+	return p;
+}
+
+/* Length and bytes; needs LONG_ROOM + s.n. */
+static inline char *put_str(char *p, struct str s)
+{
+	p = put_long(p, (int64_t)s.n);
+	if (s.n)
+		memcpy(p, s.p, s.n);
+	return p + s.n;
+}
+
+static inline char *put_float(char *p, double v)
+{
+	float f = (float)v;
+	uint32_t bits;
+
+	memcpy(&bits, &f, sizeof bits);
+	bits = htole32(bits);
+	memcpy(p, &bits, sizeof bits);
+	return p + sizeof bits;
+}
+
+static inline char *put_double(char *p, double v)
+{
+	uint64_t bits;
+
+	memcpy(&bits, &v, sizeof bits);
+	bits = htole64(bits);
+	memcpy(p, &bits, sizeof bits);
+	return p + sizeof bits;
+}
+
+static inline int64_t get_long(struct cursor *c)
+{
+	if (!c->bad && c->p < c->end && *c->p < 0x80) {
+		uint64_t u = *c->p++;
+
+		return (int64_t)(u >> 1 ^ (0 - (u & 1)));
+	}
+	return avro_get_long(c);
+}
+
+static inline struct str get_str(struct cursor *c)
+{
+	int64_t n = get_long(c);
+
+	/* A negative length is past any end. */
+	return get_bytes(c, (uint64_t)n > SIZE_MAX ? SIZE_MAX : (size_t)n);
+}
+
+/* The source block of this connector's events has an LSN. */
+static inline bool avro_source_has_lsn(const char *connector)
+{
+	return connector[0] == 'p'; /* postgresql; not mysql, not mariadb */
+}
+
+/* A column's name as its Avro field: length, then what avro_name() makes of it. */
+void avro_put_field(struct buf *b, struct str column);
+bool avro_field_is(struct str column, struct str field);
+
+/* Reads over a map<string>; gives its bytes. */
+struct str avro_get_map(struct cursor *c);
+/* The next pair of a map<string>; false at its end or when c goes bad.  *left begins as 0. */
+bool avro_get_pair(struct cursor *c, int64_t *left, struct str *key, struct str *value);
+
+#endif

@@ -1,0 +1,833 @@
+/*
+ * deliver.c - one thread a sink: from its own checkpoint through the spool into the target
+ *
+ * One path whatever fails: close the sink, wait, open it, load its checkpoint, go on from there and
+ * skip by position.  Commits happen at transaction ends only: grouped while there is more to
+ * read, at once when there is not.  A change that the target refuses stops its table: the
+ * checkpoint lists it, and retention and acknowledgement stay before it until it is cured.
+ *
+ * Threads: d->lock guards what others read (state, committed, floor, counters); the fields under
+ * "the thread's own" are touched by the sink's thread alone.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent.h"
+#include "avro.h"
+#include "block.h"
+#include "failpoint.h"
+#include "log.h"
+#include "stopped.h"
+
+#define GROUP_ROWS   20000
+#define GROUP_BYTES  ((size_t)8 * 1024 * 1024)
+#define GROUP_US     1000000
+#define HEARTBEAT_US 10000000 /* a heartbeat alone is committed at most so often */
+#define CURE_US      60000000 /* a stopped table is tried again so often */
+#define LATENCIES    1024     /* transactions of one commit whose latency is observed */
+#define REOPEN       1        /* of stream(): open the sink again, nothing is wrong */
+
+struct deliver {
+	struct agent *agent;
+	struct sink_context context;
+	const struct sink_ops *ops;
+	pthread_t thread;
+
+	pthread_mutex_t lock;
+	pthread_cond_t begun_cond;
+	bool attempted, loaded, known, detached, finished, begun, frozen;
+	bool tried; /* this process tried the stopped tables */
+	enum sink_state state;
+	char *error;
+	struct checkpoint committed; /* in the target, or where it begins */
+	struct checkpoint
+		floor; /* what retention keeps: committed, or older while a table is stopped */
+	unsigned verify_wanted, verify_done;
+	bool open; /* a sink that is closed checks its fence when it opens */
+	uint64_t delivered, delivered_base;
+	bool counting; /* lag in events is known: it was at the end once */
+	int64_t commits, retries;
+	struct stopped stopped;
+
+	/* The thread's own. */
+	struct sink *sink;
+	struct spool_cursor *cursor;
+	struct checkpoint upto; /* the last transaction end written, not committed */
+	bool pending, pending_rows, must_commit;
+	size_t group_rows, group_bytes;
+	uint64_t uncommitted; /* rows written, those left out included */
+	int64_t group_since, last_commit, last_cure, failing_since;
+	int64_t latencies[LATENCIES];
+	size_t nlatencies;
+	struct event *filtered;
+	size_t filtered_room;
+	struct metric *m_commits, *m_retries, *m_commit_seconds, *m_end_to_end;
+};
+
+/* --- what others ask --- */
+
+void deliver_view(struct deliver *d, struct deliver_view *out)
+{
+	pthread_mutex_lock(&d->lock);
+	*out = (struct deliver_view){ .name = d->context.sink->name,
+				      .attempted = d->attempted,
+				      .loaded = d->loaded,
+				      .known = d->known,
+				      .detached = d->detached };
+	checkpoint_copy(&out->floor, &d->floor);
+	pthread_mutex_unlock(&d->lock);
+}
+
+bool deliver_floor(struct deliver *d, struct checkpoint *out)
+{
+	pthread_mutex_lock(&d->lock);
+	bool counts = !d->detached;
+
+	if (counts)
+		checkpoint_copy(out, &d->floor);
+	pthread_mutex_unlock(&d->lock);
+	return counts;
+}
+
+bool deliver_at_end(struct deliver *d)
+{
+	struct spool_status spool;
+
+	spool_status(d->agent->spool, &spool);
+	pthread_mutex_lock(&d->lock);
+	bool end = d->detached || position_cmp(&d->committed.pos, &spool.newest) >= 0;
+
+	pthread_mutex_unlock(&d->lock);
+	return end;
+}
+
+void deliver_verify(struct deliver *d)
+{
+	pthread_mutex_lock(&d->lock);
+	d->verify_wanted++;
+	pthread_mutex_unlock(&d->lock);
+	spool_wake(d->agent->spool);
+}
+
+bool deliver_verified(struct deliver *d)
+{
+	pthread_mutex_lock(&d->lock);
+	bool verified = d->detached || !d->open || d->verify_done == d->verify_wanted;
+
+	pthread_mutex_unlock(&d->lock);
+	return verified;
+}
+
+bool deliver_drained(struct deliver *d)
+{
+	const struct position *end = &d->agent->drain_position;
+
+	pthread_mutex_lock(&d->lock);
+	bool tried = !d->frozen || d->tried; /* a table stopped earlier gets its chance first */
+	bool done = d->loaded && tried && position_cmp(&d->committed.pos, end) >= 0;
+	bool drained = d->detached || done;
+
+	pthread_mutex_unlock(&d->lock);
+	return drained;
+}
+
+bool deliver_finished(struct deliver *d)
+{
+	pthread_mutex_lock(&d->lock);
+	bool finished = d->finished;
+
+	pthread_mutex_unlock(&d->lock);
+	return finished;
+}
+
+bool deliver_has_stopped(struct deliver *d, char *text, size_t n)
+{
+	pthread_mutex_lock(&d->lock);
+	bool any = d->stopped.n > 0;
+
+	if (any)
+		snprintf(text, n, "sink %s: table %s is stopped: %s", d->context.sink->name,
+			 d->stopped.items[0].name,
+			 d->stopped.items[0].reason ? d->stopped.items[0].reason : "see the log");
+	pthread_mutex_unlock(&d->lock);
+	return any;
+}
+
+void deliver_detach(struct deliver *d)
+{
+	struct error err;
+	const char *name = d->context.sink->name;
+
+	pthread_mutex_lock(&d->lock);
+	d->detached = true;
+	d->state = SINK_DETACHED;
+	pthread_mutex_unlock(&d->lock);
+	log_error("sink is given up because the spool is full: it needs to be loaded again", "sink",
+		  name, "option", "spool.on_full = detach", NULL);
+	if (state_put_sink_detached(d->agent->state, name, &err) < 0)
+		agent_fail(d->agent, &err);
+}
+
+int deliver_begin(struct deliver *d, const struct checkpoint *start, struct error *err)
+{
+	const char *name = d->context.sink->name;
+	int failed = 0;
+
+	pthread_mutex_lock(&d->lock);
+	bool fresh = !d->begun && !d->committed.resume;
+
+	pthread_mutex_unlock(&d->lock);
+	if (fresh)
+		failed = state_put_sink_start(d->agent->state, name, start, err);
+	pthread_mutex_lock(&d->lock);
+	if (fresh && !failed) {
+		checkpoint_copy(&d->committed, start);
+		checkpoint_copy(&d->floor, start);
+	}
+	d->begun = !failed;
+	pthread_cond_broadcast(&d->begun_cond);
+	pthread_mutex_unlock(&d->lock);
+	return failed;
+}
+
+void deliver_status(struct deliver *d, struct sink_status *out)
+{
+	struct spool_status spool;
+
+	spool_status(d->agent->spool, &spool);
+	pthread_mutex_lock(&d->lock);
+	bool end = position_cmp(&d->committed.pos, &spool.newest) >= 0;
+	int64_t since = spool_oldest_after(d->agent->spool, &d->committed.pos);
+
+	out->state = d->state == SINK_OK && d->stopped.n ? SINK_STOPPED : d->state;
+	out->connected = d->open;
+	out->position = d->committed.pos;
+	out->commits = d->commits;
+	out->retries = d->retries;
+	out->lag_events = end           ? 0
+			  : d->counting ? (int64_t)(spool.events - d->delivered_base - d->delivered)
+					: -1;
+	out->lag_seconds = since ? (double)(wall_clock_us() - since) / 1e6 : 0;
+	status_set(&out->error, d->error);
+	pthread_mutex_unlock(&d->lock);
+}
+
+void deliver_table_status(struct deliver *d, struct agent_status *out)
+{
+	pthread_mutex_lock(&d->lock);
+	for (size_t k = 0; k < out->ntables; k++) {
+		struct table_status *t = &out->tables[k];
+		const struct table named = { .schema = str_z(t->schema), .name = str_z(t->name) };
+		const struct stopped_table *s = stopped_find(&d->stopped, &named);
+
+		if (s) {
+			t->state = TABLE_STOPPED;
+			status_set(&t->reason, s->reason);
+		}
+	}
+	pthread_mutex_unlock(&d->lock);
+}
+
+static void set_error(struct deliver *d, enum sink_state state, const char *text)
+{
+	pthread_mutex_lock(&d->lock);
+	if (!d->detached)
+		d->state = state;
+	status_set(&d->error, text);
+	pthread_mutex_unlock(&d->lock);
+}
+
+/* --- commit --- */
+
+static bool commits_on_roll(const struct deliver *d)
+{
+	return d->ops->flags & SINK_COMMITS_ON_ROLL;
+}
+
+static void observe(struct deliver *d, int64_t began)
+{
+	int64_t now = wall_clock_us();
+
+	metric_add(d->m_commits, 1);
+	metric_observe(d->m_commit_seconds, (double)(monotonic_us() - began) / 1e6);
+	for (size_t i = 0; i < d->nlatencies; i++)
+		metric_observe(d->m_end_to_end, (double)(now - d->latencies[i]) / 1e6);
+	d->nlatencies = 0;
+}
+
+/* Makes what was written durable together with d->upto. */
+static int commit(struct deliver *d, struct error *err)
+{
+	int64_t began = monotonic_us();
+	bool rows = d->pending_rows;
+
+	free(d->upto.stopped);
+	d->upto.stopped = stopped_format(&d->stopped);
+	if (d->ops->commit(d->sink, &d->upto, err) < 0)
+		return -1;
+	failpoint("committed");
+	d->pending = d->pending_rows = d->must_commit = false;
+	d->group_rows = d->group_bytes = 0;
+	d->last_commit = monotonic_us();
+	d->failing_since = 0;
+	if (rows)
+		observe(d, began);
+	pthread_mutex_lock(&d->lock);
+	checkpoint_copy(&d->committed, &d->upto);
+	if (!d->stopped.n)
+		d->frozen = false;
+	if (!d->frozen)
+		checkpoint_copy(&d->floor, &d->upto);
+	d->commits += rows;
+	d->delivered += d->uncommitted;
+	pthread_mutex_unlock(&d->lock);
+	d->uncommitted = 0;
+	agent_progress(d->agent);
+	return 0;
+}
+
+static bool commit_due(struct deliver *d, bool idle)
+{
+	struct agent *a = d->agent;
+
+	if (!d->pending && !d->must_commit)
+		return false;
+	if (d->must_commit || a->hurry || a->stopping ||
+	    (a->draining && position_cmp(&d->upto.pos, &a->drain_position) >= 0))
+		return true;
+	if (commits_on_roll(d))
+		return d->ops->due(d->sink);
+	int64_t now = monotonic_us();
+
+	if (!d->pending_rows)
+		return now - d->last_commit >= HEARTBEAT_US;
+	const struct sink *k = d->sink;
+	size_t rows = k->commit_rows ? k->commit_rows : GROUP_ROWS;
+	size_t bytes = k->commit_bytes ? k->commit_bytes : GROUP_BYTES;
+	int64_t most = k->commit_us ? k->commit_us : GROUP_US;
+
+	return idle || d->group_rows >= rows || d->group_bytes >= bytes ||
+	       now - d->group_since >= most;
+}
+
+/* --- write --- */
+
+static bool wanted(const struct deliver *d, const struct event *e)
+{
+	if (position_cmp(&e->pos, &d->committed.pos) <= 0)
+		return false;
+	if (!e->table)
+		return true;
+	if (!(e->table->sinks >> d->context.index & 1))
+		return false;
+	const struct stopped_table *s = d->stopped.n ? stopped_find(&d->stopped, e->table) : NULL;
+
+	return !s || position_cmp(&e->pos, &s->first) < 0;
+}
+
+/* The block's events that this sink is to get: the block's own array where nothing is left out. */
+static const struct event *select_events(struct deliver *d, const struct block *b, size_t *n)
+{
+	size_t first = 0;
+
+	while (first < b->nevents && wanted(d, &b->events[first]))
+		first++;
+	*n = first;
+	if (first == b->nevents)
+		return b->events;
+	if (d->filtered_room < b->nevents) {
+		d->filtered_room = b->nevents;
+		d->filtered = xrealloc(d->filtered, d->filtered_room * sizeof *d->filtered);
+	}
+	memcpy(d->filtered, b->events, first * sizeof *d->filtered);
+	for (size_t i = first + 1; i < b->nevents; i++)
+		if (wanted(d, &b->events[i]))
+			d->filtered[(*n)++] = b->events[i];
+	return d->filtered;
+}
+
+/* The table of the refused event stops; everything else goes on from the checkpoint. */
+static void stop_table(struct deliver *d, const struct event *e, const char *reason)
+{
+	char pos[POSITION_TEXT];
+	AUTO(free)
+	char *table = xasprintf("%.*s.%.*s", STR_FMT(e->table->schema), STR_FMT(e->table->name));
+
+	pthread_mutex_lock(&d->lock);
+	if (!stopped_find(&d->stopped, e->table))
+		stopped_add(&d->stopped, e->table, &e->pos, reason);
+	d->tried = true;
+	d->frozen = true; /* the floor stays where it is: before the change */
+	pthread_mutex_unlock(&d->lock);
+	d->must_commit = true;
+	d->last_cure = monotonic_us();
+	log_error("table stopped at a sink; its changes are kept and delivered from here once it "
+		  "is cured",
+		  "sink", d->context.sink->name, "table", table, "position",
+		  position_text(&e->pos, pos), "reason", reason, NULL);
+}
+
+static int write_events(struct deliver *d, const struct event *e, size_t n, struct error *err)
+{
+	if (n == 0)
+		return 0;
+	int failed = d->ops->write(d->sink, e, n, err);
+
+	if (failed && err->kind == ERR_REJECT) {
+		if (err->item >= n || !e[err->item].table) {
+			err->kind = ERR_FATAL;
+			return -1;
+		}
+		stop_table(d, &e[err->item], err->text);
+	}
+	if (!failed)
+		failpoint("written");
+	return failed;
+}
+
+static void note_written(struct deliver *d, const struct event *e, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (e[i].table || e[i].op == CHANGE_MESSAGE) {
+			if (!d->pending_rows)
+				d->group_since = monotonic_us();
+			d->pending_rows = true;
+			d->group_rows++;
+		} else if (e[i].op == CHANGE_COMMIT && d->nlatencies < LATENCIES) {
+			d->latencies[d->nlatencies++] = e[i].commit_us;
+		}
+	}
+}
+
+static uint64_t rows_of(const struct block *b)
+{
+	uint64_t rows = 0;
+
+	for (size_t i = 0; i < b->nevents; i++)
+		rows += b->events[i].table || b->events[i].op == CHANGE_MESSAGE;
+	return rows;
+}
+
+static int write_block(struct deliver *d, struct block *b, struct error *err)
+{
+	size_t n;
+	const struct event *e = select_events(d, b, &n);
+	const struct event *last = &b->events[b->nevents - 1];
+
+	if (write_events(d, e, n, err) < 0)
+		return -1;
+	note_written(d, e, n);
+	d->group_bytes += b->nbytes;
+	d->uncommitted += rows_of(b);
+	d->pending = d->pending || n > 0;
+	if (b->has_boundary && position_cmp(&last->pos, &d->upto.pos) > 0) {
+		d->upto.pos = last->pos;
+		free(d->upto.resume);
+		d->upto.resume = xstrndup(last->resume.p, last->resume.n);
+	}
+	return 0;
+}
+
+/* --- cure: what a stopped table missed, from its first undelivered change up to the checkpoint --- */
+
+static int cure_block(struct deliver *d, const struct block *b, const struct stopped_table *s,
+		      struct error *err)
+{
+	size_t n = 0;
+
+	if (d->filtered_room < b->nevents) {
+		d->filtered_room = b->nevents;
+		d->filtered = xrealloc(d->filtered, d->filtered_room * sizeof *d->filtered);
+	}
+	for (size_t i = 0; i < b->nevents; i++) {
+		const struct event *e = &b->events[i];
+		bool mine =
+			e->table && (e->table->sinks >> d->context.index & 1) &&
+			position_cmp(&e->pos, &s->first) >= 0 &&
+			stopped_find(&(struct stopped){ (struct stopped_table *)(uintptr_t)s, 1 },
+				     e->table);
+
+		if (position_cmp(&e->pos, &d->committed.pos) <= 0 &&
+		    (mine || e->op == CHANGE_BEGIN || e->op == CHANGE_COMMIT))
+			d->filtered[n++] = *e;
+	}
+	return n ? d->ops->write(d->sink, d->filtered, n, err) : 0;
+}
+
+static int cure_table(struct deliver *d, size_t index, struct error *err)
+{
+	struct stopped_table *s = &d->stopped.items[index];
+	struct spool_cursor *c = spool_seek(d->agent->spool, &d->floor.pos, err);
+	bool done = !c;
+	int failed = c ? 0 : -1;
+
+	while (!failed && !done) {
+		struct block *b;
+		int got = spool_next(c, 0, &b, err);
+
+		if (got <= 0) {
+			failed = got;
+			break;
+		}
+		failed = cure_block(d, b, s, err);
+		done = position_cmp(&b->events[b->nevents - 1].pos, &d->committed.pos) >= 0;
+		block_drop(b);
+	}
+	spool_cursor_close(c);
+	if (failed)
+		return -1;
+	log_info("table delivers again", "sink", d->context.sink->name, "table", s->name, NULL);
+	pthread_mutex_lock(&d->lock);
+	stopped_remove(&d->stopped, index);
+	pthread_mutex_unlock(&d->lock);
+	checkpoint_copy(&d->upto, &d->committed);
+	return commit(d, err);
+}
+
+/* 0, or -1 when the sink must be opened again; a table that is still refused stays stopped. */
+static int cure_tables(struct deliver *d, struct error *err)
+{
+	if (!d->stopped.n || (d->last_cure && monotonic_us() - d->last_cure < CURE_US))
+		return 0;
+	d->last_cure = monotonic_us();
+	while (d->stopped.n) {
+		if (cure_table(d, 0, err) == 0)
+			continue;
+		if (err->kind == ERR_REJECT) {
+			pthread_mutex_lock(&d->lock);
+			d->tried = true;
+			free(d->stopped.items[0].reason);
+			d->stopped.items[0].reason = xstrdup(err->text);
+			pthread_mutex_unlock(&d->lock);
+			log_warning("table is still refused by the sink", "sink",
+				    d->context.sink->name, "table", d->stopped.items[0].name,
+				    "reason", err->text, NULL);
+		}
+		return -1;
+	}
+	return 0;
+}
+
+/* --- the thread --- */
+
+/* The checkpoint in the target, or where state.db says that the sink begins. */
+static int load(struct deliver *d, struct error *err)
+{
+	AUTO(checkpoint) struct checkpoint found = { 0 };
+	struct state_sink known = { 0 };
+	struct stopped stopped = { 0 };
+	const char *name = d->context.sink->name;
+
+	if (d->ops->load(d->sink, &found, err) < 0 ||
+	    stopped_parse(found.stopped, &stopped, err) < 0 ||
+	    state_get_sink(d->agent->state, name, &known, err) < 0)
+		return -1;
+	int failed = 0;
+
+	/* What state.db remembers beyond the start was committed in the target. */
+	if (!found.resume && known.last.resume &&
+	    position_cmp(&known.last.pos, &known.start.pos) > 0)
+		failed = fail(err, ERR_FATAL,
+			      "sink %s: the target holds no checkpoint, though one was committed "
+			      "before: it was "
+			      "emptied or replaced. Bring it back, or give the sink a new name to "
+			      "start it anew",
+			      name);
+	if (!failed && !found.resume)
+		checkpoint_copy(&found, &known.start);
+	pthread_mutex_lock(&d->lock);
+	if (!failed) {
+		bool carry = d->stopped.n && !stopped.n; /* stopped since the last commit */
+		bool first = !d->loaded;
+
+		checkpoint_copy(&d->committed, &found);
+		if (first && stopped.n && known.last.resume)
+			checkpoint_copy(&d->floor, &known.last);
+		else if (!stopped.n && !d->frozen)
+			checkpoint_copy(&d->floor, &found);
+		d->frozen = d->frozen || stopped.n > 0;
+		d->loaded = true;
+		if (first && !carry) {
+			stopped_release(&d->stopped);
+			d->stopped = stopped;
+			stopped = (struct stopped){ 0 };
+		}
+	}
+	pthread_mutex_unlock(&d->lock);
+	checkpoint_copy(&d->upto, &d->committed);
+	stopped_release(&stopped);
+	state_sink_release(&known);
+	return failed;
+}
+
+static int verify_fence(struct deliver *d, struct error *err)
+{
+	AUTO(checkpoint) struct checkpoint ignored = { 0 };
+
+	pthread_mutex_lock(&d->lock);
+	unsigned wanted_now = d->verify_wanted;
+	bool due = wanted_now != d->verify_done;
+
+	pthread_mutex_unlock(&d->lock);
+	if (!due)
+		return 0;
+	if (d->ops->load(d->sink, &ignored, err) < 0)
+		return -1;
+	pthread_mutex_lock(&d->lock);
+	d->verify_done = wanted_now;
+	pthread_mutex_unlock(&d->lock);
+	return 0;
+}
+
+static bool wait_begin(struct deliver *d)
+{
+	pthread_mutex_lock(&d->lock);
+	while (!d->begun && !d->agent->stopping && !d->detached) {
+		struct timespec until;
+
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_sec += 1;
+		pthread_cond_timedwait(&d->begun_cond, &d->lock, &until);
+	}
+	bool begun = d->begun && !d->detached;
+
+	if (begun)
+		checkpoint_copy(&d->upto, &d->committed);
+	pthread_mutex_unlock(&d->lock);
+	return begun;
+}
+
+/* What is counted from here on is all there is to come. */
+static void start_counting(struct deliver *d)
+{
+	struct spool_status spool;
+
+	if (d->counting)
+		return;
+	spool_status(d->agent->spool, &spool);
+	pthread_mutex_lock(&d->lock);
+	d->counting = true;
+	d->delivered = 0;
+	d->delivered_base = spool.events - d->uncommitted;
+	pthread_mutex_unlock(&d->lock);
+}
+
+/* Nothing to read: commit what is due; REOPEN to try a stopped table again. */
+static int when_idle(struct deliver *d, struct error *err)
+{
+	if (commit_due(d, true) && commit(d, err) < 0)
+		return -1;
+	if (spool_at_end(d->cursor))
+		start_counting(d);
+	if (!d->pending && d->stopped.n && monotonic_us() - d->last_cure >= CURE_US)
+		return REOPEN;
+	return 0;
+}
+
+static bool at_transaction_end(const struct deliver *d, bool boundary)
+{
+	return boundary || !d->pending;
+}
+
+/* 0 at a stop, REOPEN, or -1. */
+static int stream(struct deliver *d, struct error *err)
+{
+	struct agent *a = d->agent;
+	bool boundary = true; /* the last block ended a transaction */
+
+	while (!a->stopping || !at_transaction_end(d, boundary)) {
+		struct block *b;
+
+		if (d->detached)
+			return 0;
+		if (boundary && verify_fence(d, err) < 0)
+			return -1;
+		bool wait = !boundary || !commit_due(d, true);
+		int got = spool_next(d->cursor, wait ? 100 : 0, &b, err);
+
+		if (got < 0)
+			return -1;
+		if (got == 0) {
+			int rc = boundary ? when_idle(d, err) : 0;
+
+			if (rc)
+				return rc;
+			continue;
+		}
+		boundary = b->has_boundary;
+		int failed = write_block(d, b, err);
+
+		block_drop(b);
+		if (failed || (boundary && commit_due(d, false) && commit(d, err) < 0))
+			return -1;
+	}
+	return d->pending ? commit(d, err) : 0;
+}
+
+static void close_sink(struct deliver *d)
+{
+	spool_cursor_close(d->cursor);
+	d->cursor = NULL;
+	if (d->sink)
+		d->ops->close(d->sink);
+	d->sink = NULL;
+	d->pending = d->pending_rows = false;
+	d->group_rows = d->group_bytes = d->nlatencies = 0;
+	d->uncommitted = 0;
+	pthread_mutex_lock(&d->lock);
+	d->open = false;
+	d->counting = false;
+	pthread_mutex_unlock(&d->lock);
+}
+
+/* Open, load, cure, stream: one life of the sink. */
+static int live(struct deliver *d, struct error *err)
+{
+	pthread_mutex_lock(&d->lock);
+	unsigned verified = d->verify_wanted; /* opening checks the fence */
+
+	pthread_mutex_unlock(&d->lock);
+	d->sink = d->ops->open(&d->context, &d->context.fence, err);
+	if (!d->sink)
+		return -1;
+	d->context.fenced = true;
+	if (load(d, err) < 0)
+		return -1;
+	pthread_mutex_lock(&d->lock);
+	d->attempted = d->open = true;
+	d->verify_done = verified;
+	pthread_mutex_unlock(&d->lock);
+	set_error(d, SINK_OK, NULL);
+	if (!wait_begin(d))
+		return 0;
+	if (cure_tables(d, err) < 0)
+		return -1;
+	d->cursor = spool_seek(d->agent->spool, &d->committed.pos, err);
+	return d->cursor ? stream(d, err) : -1;
+}
+
+/* Passing trouble: said, counted, waited for.  Under --until-idle not for ever. */
+static void wait_retry(struct deliver *d, unsigned *tries, struct error *err)
+{
+	const struct agent *a = d->agent;
+	const char *name = d->context.sink->name;
+	int64_t now = monotonic_us();
+
+	if (!d->failing_since)
+		d->failing_since = now;
+	if (a->until_idle && now - d->failing_since >= a->config->source.connect_timeout) {
+		error_prefix(err, "sink %s", name);
+		agent_fail(d->agent, err);
+		return;
+	}
+	set_error(d, SINK_WAITING, err->text);
+	pthread_mutex_lock(&d->lock);
+	d->attempted = true;
+	d->retries++;
+	pthread_mutex_unlock(&d->lock);
+	metric_add(d->m_retries, 1);
+	if (*tries < 3 || *tries % 20 == 0)
+		log_warning("sink is not available, trying again", "sink", name, "error", err->text,
+			    NULL);
+	int64_t until = now + backoff_us((*tries)++);
+
+	while (monotonic_us() < until && !a->stopping)
+		agent_sleep(d->agent, 50000);
+}
+
+static void *deliver_main(void *arg)
+{
+	struct deliver *d = arg;
+	struct agent *a = d->agent;
+	unsigned tries = 0;
+	int rc = -1;
+
+	pthread_setname_np(pthread_self(), "sink");
+	while (!a->stopping && !d->detached) {
+		struct error err = { 0 };
+		int64_t commits = d->last_commit;
+
+		rc = live(d, &err);
+		close_sink(d);
+		if (d->last_commit != commits)
+			tries = 0;
+		if (rc == 0)
+			break;
+		if (rc == REOPEN || err.kind == ERR_REJECT)
+			continue; /* the table has stopped, or is tried again */
+		if (err.kind == ERR_RETRY) {
+			wait_retry(d, &tries, &err);
+			continue;
+		}
+		set_error(d, SINK_STOPPED, err.text);
+		error_prefix(&err, "sink %s", d->context.sink->name);
+		agent_fail(a, &err);
+		break;
+	}
+	pthread_mutex_lock(&d->lock);
+	d->finished = true;
+	pthread_mutex_unlock(&d->lock);
+	return NULL;
+}
+
+struct deliver *deliver_new(struct agent *a, size_t index, struct error *err)
+{
+	struct deliver *d = xcalloc(1, sizeof *d);
+	const struct sink_config *c = &a->config->sinks[index];
+	struct state_sink known = { 0 };
+	AUTO(buf) struct buf label = { 0 };
+
+	d->agent = a;
+	d->ops = c->type->ops;
+	d->context = (struct sink_context){
+		.config = a->config,
+		.sink = c,
+		.tables = a->tables,
+		.index = index,
+		.loaded = a->config->snapshot.mode != SNAPSHOT_NEVER,
+		.stopping = &a->stopping,
+	};
+	pthread_mutex_init(&d->lock, NULL);
+	pthread_cond_init(&d->begun_cond, NULL);
+	if (state_get_sink(a->state, c->name, &known, err) < 0) {
+		free(d);
+		return NULL;
+	}
+	d->known = known.known;
+	d->detached = known.detached;
+	d->state = known.detached ? SINK_DETACHED : SINK_WAITING;
+	checkpoint_copy(&d->floor, known.last.resume ? &known.last : &known.start);
+	checkpoint_copy(&d->committed, &d->floor);
+	state_sink_release(&known);
+	metric_label(&label, "sink", str_z(c->name));
+	d->m_commits = metric_get(METRIC_COUNTER, "sink_commits_total", buf_z(&label),
+				  "Commits that carried rows.");
+	d->m_retries =
+		metric_get(METRIC_COUNTER, "sink_retries_total", buf_z(&label),
+			   "Times the sink was closed and opened again after passing trouble.");
+	d->m_commit_seconds = metric_get(METRIC_HISTOGRAM, "sink_commit_seconds", buf_z(&label),
+					 "Duration of a commit in the target.");
+	d->m_end_to_end = metric_get(METRIC_HISTOGRAM, "end_to_end_seconds", buf_z(&label),
+				     "From the source's commit to the target's, by transaction.");
+	return d;
+}
+
+void deliver_start(struct deliver *d)
+{
+	pthread_create(&d->thread, NULL, deliver_main, d);
+}
+
+void deliver_join(struct deliver *d)
+{
+	pthread_join(d->thread, NULL);
+	checkpoint_release(&d->committed);
+	checkpoint_release(&d->floor);
+	checkpoint_release(&d->upto);
+	stopped_release(&d->stopped);
+	pthread_cond_destroy(&d->begun_cond);
+	pthread_mutex_destroy(&d->lock);
+	free(d->filtered);
+	free(d->error);
+	free(d);
+}

@@ -1,0 +1,20 @@
+/*
+ * failpoint.h - named instants at which a test kills the process or makes a call fail
+ *
+ * Compiled in with `make FAILPOINTS=1` only.  TAILRACE_FAILPOINT="published:3" ends the process by
+ * SIGKILL at the third passing of "published"; "spool_write=ENOSPC:2" makes the second call fail so.
+ * Steps: appended synced published written committed acknowledged renamed segment_removed;
+ * kafka_sent: everything is at the brokers but the end of the transaction.
+ */
+#ifndef FAILPOINT_H
+#define FAILPOINT_H
+
+#ifdef FAILPOINTS
+void failpoint(const char *name);
+int  failpoint_errno(const char *name);		/* 0, or the errno that the call is to fail with */
+#else
+static inline void failpoint(const char *name) { (void)name; }
+static inline int failpoint_errno(const char *name) { (void)name; return 0; }
+#endif
+
+#endif

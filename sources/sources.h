@@ -1,0 +1,11 @@
+/*
+ * sources.h - the sources there are
+ */
+#ifndef SOURCES_H
+#define SOURCES_H
+
+#include "source.h"
+
+extern const struct source_ops postgres_source;
+
+#endif

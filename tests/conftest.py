@@ -1,0 +1,164 @@
+"""Fixtures: servers shared by the tests of one worker, a fresh database for each test, agents that
+are gone at its end.
+
+Tests run on PostgreSQL 15; those marked versions(...) on the others too.  POSTGRES_VERSIONS=10,11
+in the environment runs everything on just these.
+"""
+import itertools
+import os
+
+import pytest
+
+from tests.lib import agent as agents
+from tests.lib import judge, pg
+
+VERSIONS = [int(v) for v in os.environ.get("POSTGRES_VERSIONS", "").split(",") if v]
+COUNTER = itertools.count(1)
+
+
+def pytest_generate_tests(metafunc):
+    if "major" in metafunc.fixturenames:
+        since = metafunc.definition.get_closest_marker("since")
+        also = metafunc.definition.get_closest_marker("versions")
+        majors = VERSIONS or sorted({15, *(also.args if also else ())})
+        first = since.args[0] if since else 10
+        if not VERSIONS and first > 15:
+            majors = [18]
+        metafunc.parametrize("major", [m for m in majors if m >= first], scope="session",
+                             ids=lambda m: f"pg{m}")
+
+
+@pytest.fixture(scope="session")
+def servers():
+    """major -> a running server that tests share; never stop or reconfigure one of these."""
+    running = {}
+    yield running
+    for s in running.values():
+        s.destroy()
+
+
+@pytest.fixture
+def server(servers, major):
+    if major not in servers:
+        servers[major] = pg.Postgres(major).start()
+    return servers[major]
+
+
+@pytest.fixture
+def own_server(major):
+    """A server of the test's own: own_server(initdb=..., **settings)."""
+    made = []
+
+    def make(initdb=(), **settings):
+        made.append(pg.Postgres(major, settings=settings, initdb=initdb).start())
+        return made[-1]
+    yield make
+    for s in made:
+        s.destroy()
+
+
+def forget_slots(server):
+    with server.connect() as c:
+        for name, pid in c.execute("select slot_name, active_pid from pg_replication_slots").fetchall():
+            if pid:
+                c.execute("select pg_terminate_backend(%s)", (pid,))
+        for _ in range(100):
+            if not c.execute("select 1 from pg_replication_slots where active").fetchone():
+                break
+            c.execute("select pg_sleep(0.05)")
+        c.execute("select pg_drop_replication_slot(slot_name) from pg_replication_slots")
+
+
+@pytest.fixture
+def db(server):
+    """A fresh database on the shared server."""
+    database = server.database(f"t{os.getpid()}_{next(COUNTER)}")
+    yield database
+    database.close()
+    forget_slots(server)
+    with server.connect() as c:
+        c.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", (database.name,))
+        c.execute(f'drop database if exists "{database.name}"')
+
+
+@pytest.fixture
+def make_agent(tmp_path, request):
+    """make_agent(db, ...) as agent.Agent; several get folders of their own by `folder`."""
+    made = []
+
+    def make(database, folder="agent", **kw):
+        url = database if isinstance(database, str) else database.url()
+        made.append(agents.Agent(tmp_path / folder, url, **kw))
+        return made[-1]
+    yield make
+    for a in made:
+        a.kill()
+        if request.node.stash.get(FAILED, False):
+            request.node.add_report_section("teardown", f"log of {a.folder.name}", a.log_tail(60))
+
+
+FAILED = pytest.StashKey()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if report.when == "call" and report.failed:
+        item.stash[FAILED] = True
+    return report
+
+
+class Pipeline:
+    """A database, an agent with a sqlite and a files sink, and the usual way through a test."""
+
+    def __init__(self, database, agent):
+        self.db, self.agent = database, agent
+
+    def begin(self):
+        """The first start: slot and publication are made, nothing is carried."""
+        self.agent.until_idle()
+        return self
+
+    def carry(self, *statements):
+        """Statements (each its own transaction unless it says begin), then all of it is carried."""
+        for s in statements:
+            self.db.sql(s)
+        return self.agent.until_idle()
+
+    def sqlite(self, query, *params):
+        c = judge.sqlite_open(self.agent.copy)
+        try:
+            return c.execute(query, params).fetchall()
+        finally:
+            c.close()
+
+    @property
+    def lake(self):
+        return judge.Lake(self.agent.lake)
+
+    def records(self, table):
+        """All records of schema.table in the files."""
+        return self.lake.records(table)
+
+    def ops(self, table):
+        return "".join(r["op"] for r in self.records(table))
+
+    def same(self, *tables):
+        """Source and sqlite copy are equal, row by row."""
+        bad, _ = judge.judge_sqlite(self.db.conn, self.agent.copy, tables)
+        assert not bad, "\n".join(bad)
+
+    def same_files(self, *tables, transactions=False):
+        """The files, replayed, give the source; tables were empty when the pipeline began."""
+        bad, _ = judge.judge_files(self.db.conn, self.agent.lake, tables, transactions)
+        assert not bad, "\n".join(bad)
+
+
+@pytest.fixture
+def pipeline(db, make_agent):
+    """pipeline(sql, tables="*", ...) : the tables made, the first start done."""
+    def make(script="", begin=True, tables="public.*", **kw):
+        db.script(script)
+        p = Pipeline(db, make_agent(db, tables=tables, **kw))
+        return p.begin() if begin else p
+    return make

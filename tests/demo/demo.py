@@ -1,0 +1,194 @@
+#!/usr/bin/env python3
+"""make demo: an ERP-like database, a small workload, and the agent that carries it, compared row by row.
+
+Starts a throwaway PostgreSQL 15 and the agent with a SQLite and a files sink, lets writers work for
+a while, shows a progress line, then stops the writers, waits until everything has arrived, and
+compares.  --sink kafka adds a Kafka broker and a third sink.  --keep leaves all of it running (the
+writers are gone) and says how to look at it.
+"""
+import argparse
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from tests.lib import judge                             # noqa: E402
+from tests.lib.agent import Agent, AgentFailed, wait_for    # noqa: E402
+from tests.lib.pg import Postgres                       # noqa: E402
+from tests.lib.workload import SCHEMA, TABLES, Workload, connector  # noqa: E402
+
+
+def say(text):
+    print(text, flush=True)
+
+
+def human(n):
+    for unit in ("B", "kB", "MB", "GB"):
+        if n < 1024 or unit == "GB":
+            return f"{n:.0f} {unit}"
+        n /= 1024
+
+
+def carried(agent):
+    """Row changes seen by the agent so far, from its metrics."""
+    total = 0
+    for line in agent.get("/metrics")[1].splitlines():
+        if line.startswith("tailrace_events_total"):
+            total += float(line.rsplit(" ", 1)[1])
+    return int(total)
+
+
+def progress(agent, load, seconds):
+    """One line, rewritten each second on a terminal, printed every five elsewhere."""
+    terminal = sys.stdout.isatty()
+    last, begun = carried(agent), time.monotonic()
+    at = begun
+    while time.monotonic() - begun < seconds:
+        time.sleep(1 if terminal else 5)
+        now, seen, s = time.monotonic(), carried(agent), agent.status()
+        copy = next(k for k in s["sinks"] if k["name"] == "copy")
+        lag = copy["lag_seconds"] or 0
+        line = (f"  {now - begun:4.0f} s   {load.transactions:6d} transactions written   {seen:7d} changes carried"
+                f"   {(seen - last) / (now - at):6.0f}/s   lag {lag:4.1f} s   spool {human(s['spool']['bytes'])}")
+        print(("\r" if terminal else "") + line, end="" if terminal else "\n", flush=True)
+        last, at = seen, now
+    if terminal:
+        print()
+
+
+def drained(agent, load, db):
+    """Whether the copy has every transaction of the manifest."""
+    want = db.one("select count(*) from tx_manifest")
+    have = len(judge.sqlite_rows(agent.copy, "tx_manifest", ["seq"]))
+    return want == have
+
+
+def compare(agent, db):
+    """Prints the verdict; gives whether all is equal."""
+    names = [f"public.{t}" for t in TABLES]
+    bad, rows = judge.judge_sqlite(db.conn, agent.copy, names)
+    bad_files, _ = judge.judge_files(db.conn, agent.lake, names)
+    lake = judge.Lake(agent.lake)
+    say("")
+    say(f"  {'table':14} {'source':>8} {'sqlite':>8} {'changes in files':>17}")
+    for name in names:
+        table = name.split(".")[1]
+        copied = len(judge.sqlite_rows(agent.copy, table, ["rowid"]))
+        say(f"  {table:14} {rows[name]:8} {copied:8} {len(lake.records(name)):17}")
+    say("")
+    for complaint in bad + bad_files:
+        say(f"  DIFFERENT: {complaint}")
+    total = sum(rows.values())
+    if not bad:
+        say(f"Source and copy are equal: {total} rows in {len(names)} tables, compared row by row.")
+    if not bad_files:
+        say("The Avro files, replayed, give the same rows: every change once, every transaction whole.")
+    return not bad and not bad_files
+
+
+def compare_kafka(broker, db):
+    """The same for what a read_committed consumer sees, with a client that is not ours."""
+    from tests.lib import kafka
+    names = [f"public.{t}" for t in TABLES]
+    bad, _ = kafka.judge_kafka(db.conn, broker, names, transactions=True)
+    for complaint in bad:
+        say(f"  DIFFERENT: {complaint}")
+    topics = broker.topics()
+    say("Kafka topics: " + ", ".join(f"{t} ({topics[t]})" for t in sorted(topics) if not t.startswith("__")))
+    if not bad:
+        say("The topics, read at read_committed, give the same rows: every change once, in order, every transaction whole.")
+    return not bad
+
+
+def start_kafka(agent, partitions=3):
+    from tests.lib import kafka
+    say("Starting a throwaway Kafka 3.9 broker (it is fetched from Maven Central once)")
+    broker = kafka.Kafka().start()
+    agent.sinks["bus"] = {"type": "kafka", "brokers": broker.address, "partitions": partitions}
+    agent.write_config()
+    return broker
+
+
+def keep(agent, server, db, broker):
+    conf, program = shlex.quote(str(agent.conf)), os.path.relpath(agent.program)
+    say(f"""
+It goes on running. To look at it:
+  {program} status -c {conf}
+  {program} events -c {conf} --table public.orders | head
+  curl -s http://127.0.0.1:{agent.port}/metrics | grep ^tailrace      (or the page / in a browser)
+  {server.bin}/psql "{db.url()}"      write there, and see it arrive:
+  python3 -c "import sqlite3; print(sqlite3.connect('{agent.copy}').execute('select * from orders limit 3').fetchall())"
+  ls -R {agent.lake}
+To stop it and remove everything:
+  kill {agent.process.pid}; kill -INT {server.pid}; sleep 2; rm -rf {agent.folder.parent} {server.folder}""")
+    if broker:
+        say(f"and the broker at {broker.address}:\n  kill -9 -- -{broker.process.pid}; rm -rf {broker.folder}")
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument("--keep", action="store_true", help="leave database and agent running")
+    p.add_argument("--sink", choices=("kafka",), help="one more sink, with its server")
+    p.add_argument("--seconds", type=float, default=20, help="how long the workload writes")
+    a = p.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    folder = Path(tempfile.mkdtemp(prefix="tailrace-demo-"))
+    server = agent = broker = None
+    kept = ok = False
+    try:
+        say("Starting a throwaway PostgreSQL 15 with an ERP-like database: " + ", ".join(TABLES))
+        server = Postgres(15).start()
+        db = server.database("erp", SCHEMA)
+        agent = Agent(folder / "agent", db.url(), tables="public.*", snapshot={"mode": "initial"})
+        agent.sinks["lake"]["roll_interval"] = "5s"
+        if a.sink:
+            broker = start_kafka(agent)
+        agent.with_http()
+        say(f"Starting the agent: {os.path.relpath(agent.program)} run -c {agent.conf}")
+        agent.start(prefix=("setsid",) if a.keep else ())
+        say(f"Writing for {a.seconds:.0f} s: four clients, whole and rolled-back transactions, key changes, large values")
+        load = Workload(connector(db), writers=4, pause=0.004).start()
+        progress(agent, load, a.seconds)
+        load.stop()
+        say(f"Writers stopped: {load.transactions} transactions. Waiting for the last of them ...")
+        begun = time.monotonic()
+        wait_for(lambda: drained(agent, load, db), 60, "the copy to be complete")
+        say(f"Arrived after {time.monotonic() - begun:.1f} s. Rolling the files ...")
+        want = db.one("select count(*) from tx_manifest")
+        lake = judge.Lake(agent.lake)
+        wait_for(lambda: not lake.leftovers() and len(lake.records("public.tx_manifest")) == want, 60,
+                 "the files to be complete", every=0.5)
+        ok = compare(agent, db)
+        if broker:
+            wait_for(lambda: agent.sink_status("bus")["lag_events"] == 0, 60, "Kafka to be complete")
+            ok &= compare_kafka(broker, db)
+        if a.keep:
+            keep(agent, server, db, broker)
+            kept = True
+        else:
+            agent.stop()
+    except (AgentFailed, RuntimeError, subprocess.CalledProcessError) as e:
+        say(f"demo failed: {e}")
+        if agent:
+            say(agent.log_tail())
+    finally:
+        if not kept:
+            if agent:
+                agent.kill()
+            if server:
+                server.destroy()
+            if broker:
+                broker.destroy()
+            subprocess.run(["rm", "-rf", str(folder)], check=False)
+    return 0 if ok else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,110 @@
+"""The Kafka sink when requests and answers of a transaction come late, or never."""
+import time
+
+import pytest
+
+from kafka_proxy import ADD_PARTITIONS, END_TXN, PRODUCE, KafkaProxy
+from tests.lib import kafka
+from tests.lib.agent import wait_for
+from tests.lib.workload import SCHEMA, TABLES, Workload, connector
+
+QUALIFIED = [f"public.{t}" for t in TABLES]
+ROUNDS = 5
+
+
+@pytest.fixture(scope="session")
+def linked():
+    """A broker whose clients come through a proxy; our own reader does not."""
+    port = kafka.free_port()
+    with KafkaProxy(port) as proxy:
+        b = kafka.Kafka(settings={
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,OUTER:PLAINTEXT"},
+            outer=(port, proxy.port)).start()
+        b.proxy = proxy
+        yield b
+        b.destroy()
+
+
+def sink_of(b, **settings):
+    return {"lake": {"type": "kafka", "brokers": f"127.0.0.1:{b.proxy.port}", "partitions": 3,
+                     "transaction_timeout": "20s", "librdkafka.socket.timeout.ms": "1500", **settings}}
+
+
+def whole(p, b, name):
+    bad, _ = kafka.judge_kafka(p.db.conn, b, QUALIFIED, name, transactions=True)
+    assert not bad, "\n".join(bad)
+
+
+@pytest.mark.parametrize("api", [END_TXN, ADD_PARTITIONS, PRODUCE], ids=["end", "add", "produce"])
+@pytest.mark.parametrize("answer", [False, True], ids=["late_request", "lost_answer"])
+def test_late_and_lost(pipeline, linked, api, answer):
+    """A request reaches the broker in the middle of a later transaction; an answer never comes."""
+    b, proxy = linked, linked.proxy
+    name = f"x{api}{int(answer)}"
+    p = pipeline(SCHEMA, sinks=sink_of(b), name=name)
+    p.agent.start()
+    load = Workload(connector(p.db), writers=2, pause=0.02).start()
+    try:
+        wait_for(lambda: p.agent.status()["sinks"][0]["commits"] > 3, 30, "commits")
+        for _ in range(ROUNDS):
+            before = p.agent.status()["sinks"][0]["commits"]
+            held = proxy.hold(api, answer)
+            held.wait()
+            wait_for(lambda: p.agent.status()["sinks"][0]["commits"] > before + 3, 60, "commits after it")
+            if not answer:
+                proxy.release(held)
+            proxy.drop(held)
+        p.agent.must_run()
+    finally:
+        load.stop()
+    p.agent.stop()
+    p.agent.until_idle()
+    whole(p, b, name)
+    if api != PRODUCE:
+        assert "starting over" in p.agent.log() or "trying again" in p.agent.log()
+
+
+def test_cuts(pipeline, linked):
+    b, proxy = linked, linked.proxy
+    p = pipeline(SCHEMA, sinks=sink_of(b), name="cuts")
+    p.agent.start()
+    load = Workload(connector(p.db), writers=2, pause=0.02).start()
+    try:
+        for round in range(10):
+            before = p.agent.status()["sinks"][0]["commits"]
+            proxy.cut()
+            wait_for(lambda: p.agent.status()["sinks"][0]["commits"] > before + 2, 60, "commits after a cut")
+    finally:
+        load.stop()
+    p.agent.stop()
+    p.agent.until_idle()
+    whole(p, b, "cuts")
+
+
+def test_a_late_end_never_ends_the_next_transaction(pipeline, linked):
+    """The first EndTxn reaches the broker when the next transaction is half there: a producer that had
+    only sent it again would have that half committed (KAFKA-17754)."""
+    b, proxy = linked, linked.proxy
+    p = pipeline("create table t(id int primary key, v text);", name="late",
+                 sinks=sink_of(b, **{"librdkafka.socket.timeout.ms": "4000"}))
+    p.agent.start()
+    p.db.sql("insert into t select g, 'x' from generate_series(1, 10) g")
+    wait_for(lambda: p.agent.status()["sinks"][0]["commits"] == 1, 30, "the first commit")
+    for n in range(1, 4):
+        late = proxy.hold(END_TXN)
+        p.db.sql(f"insert into t values ({-n}, 'late')")
+        late.wait()
+        wait_for(lambda: p.agent.status()["sinks"][0]["commits"] == 2 * n, 60, "the commit, by a second request")
+        seen = len(b.peek("late.public.t"))
+        data = proxy.hold(PRODUCE)
+        p.db.sql(f"insert into t select {n * 1000} + g, 'y' from generate_series(1, 60) g")
+        data.wait()
+        time.sleep(0.5)     # the other partitions' rows reach the broker
+        proxy.release(late)
+        for _ in range(2):
+            assert len(b.peek("late.public.t")) in (seen, seen + 60)
+        proxy.drop(data)
+        wait_for(lambda: p.agent.status()["sinks"][0]["commits"] == 2 * n + 1, 60, "the commit after it")
+    p.agent.stop()
+    keys = [m.key for m in b.read("late.public.t")]
+    assert len(keys) == 10 + 3 * 61 and len(set(keys)) == len(keys)
