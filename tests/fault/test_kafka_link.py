@@ -108,3 +108,49 @@ def test_a_late_end_never_ends_the_next_transaction(pipeline, linked):
     p.agent.stop()
     keys = [m.key for m in b.read("late.public.t")]
     assert len(keys) == 10 + 3 * 61 and len(set(keys)) == len(keys)
+
+
+HUGE = "insert into t select g, repeat(md5(g::text), 20) from generate_series(1, 40000) g"
+
+
+@pytest.fixture
+def slow(pipeline, linked, request):
+    """A pipeline over a link that takes its time for each request: however fast the machine is, a
+    transaction of many requests lasts longer than its time-out."""
+    def make(**settings):
+        p = pipeline("create table t(id int primary key, v text);", name=request.node.originalname[5:], begin=False,
+                     sinks=sink_of(linked, transaction_timeout="5s", **{"librdkafka.batch.size": "200000"}, **settings))
+        p.agent.set("pipeline", memory="16MB")
+        p.begin()
+        p.db.sql(HUGE)
+        linked.proxy.delay = 0.25
+        return p
+    yield make
+    linked.proxy.delay = 0
+
+
+def test_huge_stops_the_sink(slow, linked):
+    """Longer than the broker waits for a transaction: named, and nothing of it is seen."""
+    p = slow()
+    log = p.agent.until_idle(code=1)
+    assert "on_huge" in log and "transaction_timeout" in log
+    topic = f"{p.agent.name}.public.t"
+    assert topic not in linked.topics() or not linked.read(topic)
+    linked.proxy.delay = 0
+    p.agent.sinks["lake"]["transaction_timeout"] = "5m"
+    p.agent.write_config()
+    p.agent.until_idle()
+    assert len(linked.read(topic, timeout=90)) == 40000
+
+
+def test_huge_is_split(slow, linked):
+    """Its parts follow each other, each row once, also when the agent is killed between them."""
+    p = slow(on_huge="split")
+    p.agent.start(wait=False)
+    p.agent.wait_log("is split", 60)
+    p.agent.kill()
+    linked.proxy.delay = 0
+    p.agent.until_idle()
+    got = linked.read(f"{p.agent.name}.public.t", timeout=90)
+    assert len(got) == 40000 and len({m.key for m in got}) == 40000
+    assert kafka.checkpoints(linked, f"{p.agent.name}/lake")[-1]["fence"] == 3

@@ -348,32 +348,6 @@ def test_check_finds_what_is_wrong(stream, own_broker, name):
     assert "sink_unreachable" in [f["id"] for f in json.loads(done.stdout)["findings"]] and done.returncode == 3
 
 
-def test_a_huge_transaction_stops_the_sink(stream, broker, name):
-    """Longer than the broker waits for a transaction: named, and nothing of it is seen."""
-    p = stream(T, transaction_timeout="1s")
-    p.db.sql("insert into t select g, repeat('x', 300) from generate_series(1, 300000) g")
-    log = p.agent.until_idle(code=1)
-    assert "on_huge" in log and "transaction_timeout" in log
-    p.agent.sinks["lake"]["transaction_timeout"] = "5m"
-    p.agent.write_config()
-    p.agent.until_idle()
-    assert len(broker.read(f"{name}.public.t", timeout=90)) == 300000
-
-
-def test_a_huge_transaction_is_split(stream, broker, name):
-    """Its parts follow each other, each row once, also when the agent is killed between them."""
-    p = stream(T, transaction_timeout="1s", on_huge="split")
-    p.db.sql("insert into t select g, repeat('x', 300) from generate_series(1, 300000) g")
-    p.agent.start(wait=False)
-    p.agent.wait_log("is split", 60)
-    p.agent.kill()
-    assert "is split" in p.agent.log()
-    p.agent.until_idle()
-    got = broker.read(f"{name}.public.t", timeout=90)
-    assert len(got) == 300000 and len({m.key for m in got}) == 300000
-    assert kafka.checkpoints(broker, f"{name}/lake")[-1]["fence"] == 3
-
-
 @pytest.fixture(scope="session")
 def secured(tmp_path_factory, version):
     """A broker whose outer listener speaks TLS and asks for a password; (broker, port, CA file)."""
