@@ -1,0 +1,40 @@
+/*
+ * mysql_table.h - a table as information_schema describes it, and the history of such definitions
+ *
+ * Needed where the table map lacks metadata (binlog_row_metadata below FULL, servers before it), and for what
+ * no table map says (UUID and INET of MariaDB, the engine).
+ */
+#ifndef MYSQL_TABLE_H
+#define MYSQL_TABLE_H
+
+#include "binlog_map.h"
+
+struct mysql_column {
+	struct str	name;		/* UTF-8 */
+	struct str	data_type;	/* "varchar", "enum", "uuid" */
+	struct str	column_type;	/* "enum('a','b')", "int(10) unsigned", "decimal(10,2)" */
+	struct str	charset;	/* "latin1"; n == 0: none */
+	bool		is_unsigned, nullable;
+	int		key;		/* 1-based place in the primary key; 0 */
+};
+
+struct mysql_table {
+	struct str		schema, name, engine;
+	bool			transactional;	/* the engine's */
+	struct mysql_column	*columns;
+	size_t			ncolumns;
+};
+
+/*
+ * Could this definition have written that table map?  Column count, types, and whatever metadata the map has
+ * (lengths, precisions, signedness, names ...).  If not, `why` names the first difference.
+ */
+bool mysql_table_matches(const struct mysql_table *t, const struct binlog_map *m, struct buf *why);
+
+/* The labels of "enum('a','b''c')" or "set(...)", unquoted, UTF-8, in `a`; their number; 0: it is neither. */
+size_t mysql_labels(struct str column_type, struct arena *a, struct str **out);
+
+void mysql_table_json(const struct mysql_table *t, struct buf *out);
+MUST_CHECK int mysql_table_parse(struct str json, struct arena *a, struct mysql_table *out, struct error *err);
+
+#endif
