@@ -13,7 +13,7 @@ comma      := ,
 VARIANT    := $(if $(SANITIZE),-$(subst $(comma),-,$(SANITIZE)))$(if $(FAILPOINTS),-failpoints)$(if $(COVERAGE),-coverage)
 BUILD      ?= build$(if $(VARIANT),/variant$(VARIANT))
 
-LIBS       := libpq libzstd zlib jansson avro-c sqlite3 libmicrohttpd libsystemd libcrypto rdkafka
+LIBS       := libpq libmariadb libzstd zlib jansson avro-c sqlite3 libmicrohttpd libsystemd libcrypto rdkafka
 WARN       := -Wall -Wextra -Wconversion -Wshadow -Wcast-qual -Wformat=2 -Wvla -Wwrite-strings \
               -Wmissing-prototypes -Wstrict-prototypes -Werror
 CPPFLAGS   += -D_GNU_SOURCE -DTAILRACE_VERSION='"$(VERSION)"' -Iinclude $(if $(FAILPOINTS),-DFAILPOINTS)

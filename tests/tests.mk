@@ -6,7 +6,8 @@ PYTEST      := $(VENV)/bin/python -m pytest
 APT         := tests/servers/apt.sh
 
 DEPS_BUILD  := gcc make pkg-config libc6-dev libpq-dev libzstd-dev zlib1g-dev libjansson-dev libavro-dev \
-               libsqlite3-dev libmicrohttpd-dev libsystemd-dev libssl-dev librdkafka-dev
+               libsqlite3-dev libmicrohttpd-dev libsystemd-dev libssl-dev librdkafka-dev \
+               libmariadb-dev
 DEPS_DEMO   := postgresql-15 python3 python3-venv ca-certificates procps
 DEPS_TEST   := $(DEPS_DEMO) libcmocka-dev clang clang-format clang-tidy cppcheck shellcheck
 
