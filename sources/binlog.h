@@ -71,6 +71,13 @@ MUST_CHECK int binlog_begin(struct binlog *d, bool mariadb, const struct mysql_r
  */
 MUST_CHECK int binlog_decode(struct binlog *d, struct str event, struct batch *b, struct error *err);
 
+/*
+ * A held or compressed transaction is given in pieces, so that no batch grows without bounds: while more(), call
+ * go_on() (with a batch emptied meanwhile) instead of decode().
+ */
+bool	       binlog_more(const struct binlog *d);
+MUST_CHECK int binlog_go_on(struct binlog *d, struct batch *b, struct error *err);
+
 bool binlog_in_transaction(const struct binlog *d);
 /* Where the stream is: the end of the last event. */
 void binlog_place(const struct binlog *d, struct str *file, uint64_t *pos);

@@ -1,0 +1,45 @@
+/*
+ * binlog_plan.h - how the rows of a table map are read, compiled once for each content of a map
+ *
+ * Table ids say nothing: a plan is found by the map's whole content, so a change of the table, a restart or a
+ * re-used id cannot give the wrong one.  One thread.
+ */
+#ifndef BINLOG_PLAN_H
+#define BINLOG_PLAN_H
+
+#include "binlog.h"
+#include "binlog_value.h"
+
+struct binlog_plan {
+	struct binlog_plan	*next;		/* of the same bucket */
+	uint64_t		hash;
+	struct str		content;	/* the map's */
+	struct str		db, name;
+	const struct table	*table;		/* NULL: not captured, nothing below is set */
+	struct binlog_field	*fields;	/* ncolumns */
+	size_t			ncolumns;
+	struct arena		arena;
+};
+
+struct binlog_plans {
+	const struct binlog_config	*config;
+	struct binlog_plan		**buckets, *last;
+	size_t				n, room;
+};
+
+void binlog_plans_free(struct binlog_plans *p);
+/* The plan for this map event, at this transaction; NULL: err says why. */
+struct binlog_plan *binlog_plan_find(struct binlog_plans *p, const struct binlog_event *e,
+				     const struct binlog_format *format, const struct position *at, bool mariadb,
+				     struct error *err);
+/* The definitions of these tables may have changed.  db NULL: all; table NULL: all of the database. */
+void binlog_plans_forget(struct binlog_plans *p, const struct str *db, const struct str *table);
+
+/*
+ * Appends the changes of a rows event of a captured table.  Each is `like` with its own row, counted up in *rows;
+ * a row longer than max_row bytes is refused (0: none is).  The event's bytes live as long as the batch.
+ */
+MUST_CHECK int binlog_rows_decode(const struct binlog_plan *plan, const struct binlog_rows *rows, size_t max_row,
+				  const struct change *like, uint64_t *count, struct batch *b, struct error *err);
+
+#endif

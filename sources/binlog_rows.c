@@ -1,0 +1,222 @@
+/*
+ * binlog_rows.c - the rows of a rows event as changes
+ *
+ *	row	insert, delete: image; update: before, after
+ *	image	NULL bitmap over the columns present, then the value of each that is present and not NULL
+ *	partial	update whose after image begins with lenenc options; with bit 0: a bitmap, one bit for each JSON
+ *		column of the table, present or not; where the bit is set the value is u32 length, diffs
+ *
+ * Which columns are present the event says once.  A column that only the before image has was not changed: its
+ * value is the after image's as well.
+ */
+#include "binlog_plan.h"
+
+#define PARTIAL_JSON 1 /* bit of the options */
+
+struct image {
+	const struct binlog_plan *plan;
+	struct cursor *c;
+	struct arena *arena;
+	struct str present;
+	const struct value *before; /* of the same row, or NULL */
+	struct str
+		*json_before; /* binary JSON of each column of the before image; NULL: not kept */
+	struct str partial;   /* bitmap over JSON columns; n == 0: none is partial */
+	struct error *err;
+};
+
+static inline bool bit(struct str bitmap, size_t i)
+{
+	return i / 8 < bitmap.n && ((uint8_t)bitmap.p[i / 8] >> (i % 8) & 1);
+}
+
+static size_t count_bits(struct str bitmap, size_t n)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < n; i++)
+		count += bit(bitmap, i);
+	return count;
+}
+
+static int truncated(const struct binlog_plan *plan, struct error *err)
+{
+	return fail(err, ERR_FATAL,
+		    "a row of table %.*s.%.*s is cut short: the log is damaged or the table's "
+		    "definition is not the one that it was written with",
+		    STR_FMT(plan->db), STR_FMT(plan->name));
+}
+
+/* The diffs of column i, applied to what it was before. */
+static int partial_cell(struct image *m, size_t i, struct value *out)
+{
+	uint32_t n = get_u32le(m->c);
+	struct str diffs = get_bytes(m->c, n), whole, *before = m->json_before;
+
+	if (m->c->bad)
+		return truncated(m->plan, m->err);
+	if (!before || !before[i].p) {
+		/* without the document before it the change cannot be completed: not carried */
+		out->state = VALUE_ABSENT;
+		return 0;
+	}
+	if (binlog_json_apply(before[i], diffs, m->arena, &whole, m->err))
+		return -1;
+	out->state = VALUE_SET;
+	return binlog_json_text(whole, m->arena, &out->s, m->err);
+}
+
+/* `partial`: it comes as diffs. */
+static int cell(struct image *m, size_t i, bool partial, struct value *out)
+{
+	const struct binlog_field *f = &m->plan->fields[i];
+
+	if (partial)
+		return partial_cell(m, i, out);
+	if (f->type == MYSQL_JSON && m->json_before && !m->before) {
+		struct cursor copy = *m->c;
+
+		if (binlog_json_cell(f, &copy, &m->json_before[i], m->err))
+			return -1;
+	}
+	out->state = VALUE_SET;
+	if (binlog_value(f, m->c, m->arena, out, m->err))
+		return error_prefix(m->err, "table %.*s.%.*s, column %.*s", STR_FMT(m->plan->db),
+				    STR_FMT(m->plan->name),
+				    STR_FMT(m->plan->table->columns[i].name));
+	return 0;
+}
+
+static const struct value *image(struct image *m, size_t npresent, struct batch *b)
+{
+	const struct table *t = m->plan->table;
+	struct value *values = batch_row(b, t);
+	struct str nulls = get_bytes(m->c, (npresent + 7) / 8);
+	size_t at = 0, json = 0;
+
+	for (size_t i = 0; i < t->ncolumns && !m->c->bad; i++) {
+		bool partial = m->partial.n && m->plan->fields[i].type == MYSQL_JSON &&
+			       bit(m->partial, json++);
+
+		if (!bit(m->present, i)) {
+			if (m->before)
+				values[i] = m->before[i];
+		} else if (bit(nulls, at++)) {
+			values[i].state = VALUE_NULL;
+		} else if (cell(m, i, partial, &values[i])) {
+			return NULL;
+		}
+	}
+	if (!m->c->bad)
+		return values;
+	(void)truncated(m->plan, m->err);
+	return NULL;
+}
+
+/* What the partial after image says before its row: which JSON columns come as diffs. */
+static int read_partial(struct image *m)
+{
+	uint64_t options = binlog_lenenc(m->c);
+	size_t json = 0;
+
+	if (!(options & PARTIAL_JSON))
+		return m->c->bad ? truncated(m->plan, m->err) : 0;
+	for (size_t i = 0; i < m->plan->ncolumns; i++)
+		json += m->plan->fields[i].type == MYSQL_JSON;
+	m->partial = get_bytes(m->c, (json + 7) / 8);
+	return m->c->bad ? truncated(m->plan, m->err) : 0;
+}
+
+struct shape {
+	size_t before, after; /* columns present */
+	bool keep_json;
+};
+
+static int one_row(const struct binlog_plan *plan, const struct binlog_rows *rows,
+		   const struct shape *shape, struct cursor *c, struct change *out, struct batch *b,
+		   struct error *err)
+{
+	struct image m = {
+		.plan = plan, .c = c, .arena = &b->arena, .present = rows->present, .err = err
+	};
+
+	if (shape->keep_json)
+		m.json_before = arena_zalloc(&b->arena, plan->ncolumns * sizeof *m.json_before);
+	const struct value *first = image(&m, shape->before, b);
+
+	if (!first)
+		return -1;
+	switch (rows->kind) {
+	case BINLOG_ROWS_INSERT:
+		out->after = first;
+		return 0;
+	case BINLOG_ROWS_DELETE:
+		out->before = first;
+		return 0;
+	case BINLOG_ROWS_UPDATE:
+	case BINLOG_ROWS_PARTIAL:
+		break;
+	}
+	m.before = first;
+	m.present = rows->present_after;
+	if (rows->kind == BINLOG_ROWS_PARTIAL && read_partial(&m))
+		return -1;
+	out->before = first;
+	out->after = image(&m, shape->after, b);
+	return out->after ? 0 : -1;
+}
+
+static enum change_op op_of(enum binlog_rows_kind kind)
+{
+	switch (kind) {
+	case BINLOG_ROWS_INSERT:
+		return CHANGE_INSERT;
+	case BINLOG_ROWS_DELETE:
+		return CHANGE_DELETE;
+	case BINLOG_ROWS_UPDATE:
+	case BINLOG_ROWS_PARTIAL:
+		break;
+	}
+	return CHANGE_UPDATE;
+}
+
+int binlog_rows_decode(const struct binlog_plan *plan, const struct binlog_rows *rows,
+		       size_t max_row, const struct change *like, uint64_t *count, struct batch *b,
+		       struct error *err)
+{
+	struct cursor c = cursor_of(rows->rows);
+	struct shape shape = { .before = count_bits(rows->present, plan->ncolumns),
+			       .after = count_bits(rows->present_after, plan->ncolumns),
+			       .keep_json = rows->kind == BINLOG_ROWS_PARTIAL };
+	struct position pos = like->pos;
+
+	if (rows->ncolumns != plan->ncolumns)
+		return fail(err, ERR_FATAL,
+			    "rows of table %.*s.%.*s have %llu columns, its map has %zu: the log "
+			    "is damaged",
+			    STR_FMT(plan->db), STR_FMT(plan->name),
+			    (unsigned long long)rows->ncolumns, plan->ncolumns);
+	while (c.p < c.end) {
+		const uint8_t *begin = c.p;
+
+		pos.row = ++*count;
+		struct change row = *like;
+
+		row.op = op_of(rows->kind);
+		row.table = plan->table;
+		row.pos = pos;
+		if (one_row(plan, rows, &shape, &c, &row, b, err))
+			return -1;
+		if (max_row && (size_t)(c.p - begin) > max_row)
+			return fail(err, ERR_FATAL,
+				    "a row of table %.*s.%.*s of %zu bytes is longer than "
+				    "source.max_row (%zu); "
+				    "raise source.max_row, and memory for it",
+				    STR_FMT(plan->db), STR_FMT(plan->name), (size_t)(c.p - begin),
+				    max_row);
+		if (c.p == begin)
+			return truncated(plan, err);
+		*batch_add(b, row.op, row.table, pos) = row;
+	}
+	return 0;
+}
