@@ -95,8 +95,18 @@ static int64_t milliseconds(int64_t us)
 	return (us - (us < 0 ? 999 : 0)) / 1000;
 }
 
+static char *put_some_str(char *p, struct str s)
+{
+	if (!s.p) {
+		*p++ = 0;
+		return p;
+	}
+	*p++ = 2;
+	return put_str(p, s);
+}
+
 static char *put_source(char *p, const struct event *e, char op, const struct str *names,
-			bool has_lsn)
+			const struct avro_source *src)
 {
 	struct str none = STR("");
 
@@ -113,8 +123,13 @@ static char *put_source(char *p, const struct event *e, char op, const struct st
 		p = put_some_long(p, (int64_t)e->xid);
 	else
 		*p++ = 0;
-	if (has_lsn)
+	if (avro_source_has_lsn(src->connector))
 		p = put_some_long(p, (int64_t)e->pos.offset);
+	if (avro_source_has_file(src->connector)) {
+		p = put_some_str(p, src->gtid);
+		p = put_some_str(p, src->file);
+		p = put_some_long(p, (int64_t)e->pos.offset);
+	}
 	p = put_long(p, (int64_t)e->pos.row);
 	return put_position(p, &e->pos);
 }
@@ -173,13 +188,32 @@ static bool shows_after(const struct event *e, char op)
 	return (op == 'c' || op == 'u' || op == 'r' || op == 'm') && e->after.p;
 }
 
+void avro_source_begin(struct avro_source *src, const struct event *begin)
+{
+	buf_clear(&src->keep);
+	buf_add(&src->keep, begin->prefix.p, begin->prefix.n);
+	buf_add(&src->keep, begin->content.p, begin->content.n);
+	src->gtid = begin->prefix.p ? (struct str){ src->keep.p, begin->prefix.n } : begin->prefix;
+	src->file = begin->content.p
+			    ? (struct str){ src->keep.p + begin->prefix.n, begin->content.n }
+			    : begin->content;
+}
+
+void avro_source_release(struct avro_source *src)
+{
+	buf_free(&src->keep);
+	src->gtid = src->file = (struct str){ NULL, 0 };
+}
+
 void avro_put_envelope(struct buf *out, const struct event *e, char op,
 		       const struct avro_source *src, int64_t total_order, int64_t collection_order)
 {
+	bool by_schema = avro_source_has_file(src->connector) && e->table;
 	const struct str names[] = { str_z(src->connector), str_z(src->pipeline),
-				     str_z(src->database) };
-	size_t text = sizeof TAILRACE_VERSION + names[0].n + names[1].n + names[2].n +
-		      (e->table ? e->table->schema.n + e->table->name.n : 0) + 7 * LONG_ROOM;
+				     by_schema ? e->table->schema : str_z(src->database) };
+	size_t text = sizeof TAILRACE_VERSION + names[0].n + names[1].n + names[2].n + src->gtid.n +
+		      src->file.n + (e->table ? e->table->schema.n + e->table->name.n : 0) +
+		      7 * LONG_ROOM;
 	bool before = shows_before(e, op), after = shows_after(e, op);
 	char *p = buf_more(out, e->before.n + e->after.n + text + FIXED_ROOM);
 	int64_t now = wall_clock_us();
@@ -194,7 +228,7 @@ void avro_put_envelope(struct buf *out, const struct event *e, char op,
 		p = put_image(p, e->after);
 	else
 		*p++ = 0;
-	p = put_source(p, e, op, names, avro_source_has_lsn(src->connector));
+	p = put_source(p, e, op, names, src);
 	p = put_char(p, op);
 	p = put_some_long(p, milliseconds(now));
 	p = put_some_long(p, now);

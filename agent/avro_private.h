@@ -79,6 +79,12 @@ static inline bool avro_source_has_lsn(const char *connector)
 	return connector[0] == 'p'; /* postgresql; not mysql, not mariadb */
 }
 
+/* GTID, file and offset. */
+static inline bool avro_source_has_file(const char *connector)
+{
+	return connector[0] == 'm';
+}
+
 /* A column's name as its Avro field: length, then what avro_name() makes of it. */
 void avro_put_field(struct buf *b, struct str column);
 bool avro_field_is(struct str column, struct str field);

@@ -171,6 +171,9 @@ void spool_record_put(struct buf *out, const struct change *c, struct avro_scrat
 		parts.resume = c->resume;
 		break;
 	case CHANGE_BEGIN:
+		parts.prefix = c->prefix;
+		parts.content = c->content;
+		break;
 	case CHANGE_TRUNCATE:
 	case CHANGE_ABORT:
 		break;

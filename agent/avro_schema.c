@@ -156,7 +156,7 @@ static json_t *map_of_text(void)
 	return json_pack("{ssss}", "type", "map", "values", "string");
 }
 
-/* The place of a Postgres change; other sources' places are in `position` alone. */
+/* Where the change stands in its own log: Postgres an LSN, MySQL and MariaDB GTID, file and offset. */
 static json_t *source_record(const char *connector)
 {
 	json_t *fields = json_array();
@@ -176,6 +176,11 @@ static json_t *source_record(const char *connector)
 	json_array_append_new(fields, optional("txId", primitive("long")));
 	if (avro_source_has_lsn(connector))
 		json_array_append_new(fields, optional("lsn", primitive("long")));
+	if (avro_source_has_file(connector)) {
+		json_array_append_new(fields, optional("gtid", primitive("string")));
+		json_array_append_new(fields, optional("file", primitive("string")));
+		json_array_append_new(fields, optional("pos", primitive("long")));
+	}
 	json_array_append_new(fields, field("row", primitive("long")));
 	json_array_append_new(fields, field("position", primitive("string")));
 	json_t *o = record(space, "Source", fields);

@@ -90,9 +90,14 @@ MUST_CHECK int spool_record_get(struct cursor *c, struct tables *tables, struct 
 
 /* --- output events, put together by copying --- */
 
-struct avro_source {		/* constant parts of the source block */
+struct avro_source {		/* what the source block says beyond the event */
 	const char	*connector, *pipeline, *database;
+	struct str	gtid, file;	/* MySQL, MariaDB: of the transaction at hand; p NULL: not known */
+	struct buf	keep;		/* owns those two */
 };
+/* The transaction at hand is the one that this BEGIN opens. */
+void avro_source_begin(struct avro_source *src, const struct event *begin);
+void avro_source_release(struct avro_source *src);
 /*
  * `op` decides which images are shown: c r after, u both, d before, t none; the two halves of a moved key are 'd'
  * and 'c' of the same event.  total_order < 0: no transaction block.

@@ -47,7 +47,7 @@ struct change {
 	int64_t			commit_us;	/* source commit time, microseconds since 1970 */
 	const struct value	*before;	/* ncolumns values, or NULL */
 	const struct value	*after;		/* ncolumns values, or NULL */
-	struct str		prefix, content;/* CHANGE_MESSAGE */
+	struct str		prefix, content;/* MESSAGE; BEGIN of MySQL: the GTID, the binlog's name */
 	struct str		resume;		/* COMMIT, HEARTBEAT, GAP: the checkpoint's resume JSON */
 };
 

@@ -23,7 +23,7 @@ struct event {
 	struct str		before, after;	/* Avro row images; p == NULL: not there */
 	struct str		absent, absent_before;	/* bitmaps, bit i of byte i/8: column i was not in the log; n == 0: none */
 	struct str		unrepresentable, unrepresentable_before; /* Avro map<string>: column to source text; n == 0: none */
-	struct str		prefix, content;/* MESSAGE */
+	struct str		prefix, content;/* MESSAGE; BEGIN of MySQL: the GTID, the binlog's name */
 	struct str		resume;		/* COMMIT, HEARTBEAT, GAP: JSON */
 };
 

@@ -183,6 +183,8 @@ static int files_write(struct sink *sink, const struct event *e, size_t n, struc
 		case CHANGE_READ:
 			break;
 		case CHANGE_BEGIN:
+			avro_source_begin(&k->source, &e[i]);
+			continue;
 		case CHANGE_SCHEMA:
 		case CHANGE_HEARTBEAT:
 		case CHANGE_GAP:
@@ -250,6 +252,7 @@ static void files_close(struct sink *sink)
 		free(c);
 	}
 	messages_free(k->messages);
+	avro_source_release(&k->source);
 	checkpoint_release(&k->committed);
 	ocf_codec_free(k->codec);
 	buf_free(&k->block);

@@ -163,6 +163,8 @@ static int write_events(struct kafka *k, const struct event *e, size_t n, struct
 	for (size_t i = 0; i < n; i++) {
 		int carried = carries(&e[i]);
 
+		if (e[i].op == CHANGE_BEGIN)
+			avro_source_begin(&k->source, &e[i]);
 		if (carried < 0)
 			return fail(err, ERR_FATAL, "an event of kind %d cannot be written",
 				    (int)e[i].op);
@@ -233,6 +235,7 @@ static void kafka_close(struct sink *sink)
 		free(k->messages->columns);
 		free(k->messages);
 	}
+	avro_source_release(&k->source);
 	checkpoint_release(&k->committed);
 	pthread_mutex_destroy(&k->lock);
 	buf_free(&k->image);
