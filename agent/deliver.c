@@ -55,6 +55,7 @@ struct deliver {
 	struct spool_cursor *cursor;
 	struct checkpoint upto; /* the last transaction end written, not committed */
 	bool pending, pending_rows, must_commit;
+	bool delivered_elsewhere; /* the transaction at hand came from the server before this one */
 	size_t group_rows, group_bytes;
 	uint64_t uncommitted; /* rows written, those left out included */
 	int64_t group_since, last_commit, last_cure, failing_since;
@@ -313,9 +314,28 @@ static bool commit_due(struct deliver *d, bool idle)
 
 /* --- write --- */
 
-static bool wanted(const struct deliver *d, const struct event *e)
+/*
+ * A sink may be ahead of the spool when the source fails over: what comes again from the new server has a new
+ * epoch, so its position says nothing; its GTID does.
+ */
+static bool delivered_elsewhere(struct deliver *d, const struct event *e)
 {
-	if (position_cmp(&e->pos, &d->committed.pos) <= 0)
+	const struct source_ops *source = source_types[d->agent->config->source.type].ops;
+
+	if (e->op == CHANGE_BEGIN)
+		d->delivered_elsewhere = e->pos.epoch > d->committed.pos.epoch && e->prefix.p &&
+					 d->committed.resume && source->resume_has &&
+					 source->resume_has(d->committed.resume, e->prefix);
+	bool was = d->delivered_elsewhere;
+
+	if (e->op == CHANGE_COMMIT)
+		d->delivered_elsewhere = false;
+	return was;
+}
+
+static bool wanted(struct deliver *d, const struct event *e)
+{
+	if (position_cmp(&e->pos, &d->committed.pos) <= 0 || delivered_elsewhere(d, e))
 		return false;
 	if (!e->table)
 		return true;

@@ -70,6 +70,9 @@ struct source_ops {
 	/* Compares two resume tokens: <0, 0, >0 as a is before, at or after b. */
 	int (*resume_cmp)(const char *a, const char *b);
 
+	/* Is this transaction (its id, as BEGIN's prefix has it) within what `resume` covers?  NULL: ids say nothing. */
+	bool (*resume_has)(const char *resume, struct str id);
+
 	/* Begin after `from` (resume required). */
 	MUST_CHECK int (*start)(struct source *s, const struct checkpoint *from, struct error *err);
 

@@ -27,6 +27,8 @@ void mysql_resume_release(struct mysql_resume *r);
 void mysql_resume_cleanup(struct mysql_resume *r);
 /* source_ops.resume_cmp: by file and position on one server and epoch, otherwise by GTID set. */
 int  mysql_resume_cmp(const char *a, const char *b);
+/* source_ops.resume_has: is this GTID in the token's set? */
+bool mysql_resume_has(const char *resume, struct str gtid);
 uint32_t binlog_file_number(struct str file);	/* "mysql-bin.000042": 42; 0: none */
 
 struct binlog_catalog {

@@ -113,6 +113,21 @@ static int cmp_sets(const struct mysql_resume *a, const struct mysql_resume *b)
 	return within ? -1 : 1;
 }
 
+bool mysql_resume_has(const char *resume, struct str gtid)
+{
+	AUTO(mysql_resume) struct mysql_resume r = { 0 };
+	AUTO(free) char *one = xstrndup(gtid.p, gtid.n);
+	bool mariadb = gtid.n > 0 && !memchr(gtid.p, ':', gtid.n);
+	struct error ignored;
+
+	if (!mysql_resume_parse(resume, &r) || !r.gtid)
+		return false;
+	AUTO(gtid_set) struct gtid_set *all = gtid_set_parse(mariadb, r.gtid, &ignored);
+	AUTO(gtid_set) struct gtid_set *it = gtid_set_parse(mariadb, one, &ignored);
+
+	return all && it && gtid_set_contains(all, it);
+}
+
 int mysql_resume_cmp(const char *a, const char *b)
 {
 	AUTO(mysql_resume) struct mysql_resume x = { 0 }, y = { 0 };
