@@ -20,6 +20,9 @@
 #include "avro.h"
 #include "command.h"
 #include "event_file.h"
+#include "source.h"
+
+#define ARCHIVE_MEMORY (INT64_C(64) << 20)
 
 /* A position, or a commit time in microseconds. */
 struct bound {
@@ -297,6 +300,49 @@ static bool out_of_range(const struct query *q, const char *path, const char *ne
 	       position_cmp(&first, &q->from.pos) <= 0;
 }
 
+/* --- archives: files of a source's log --- */
+
+struct archive {
+	struct query *query;
+	struct tables *tables;
+	struct buf record;
+	struct avro_scratch scratch;
+};
+
+static int print_change(void *arg, const struct change *c, struct error *err)
+{
+	struct archive *a = arg;
+	struct event e;
+
+	if (c->op == CHANGE_SCHEMA)
+		return 0;
+	buf_clear(&a->record);
+	spool_record_put(&a->record, c, &a->scratch);
+	struct cursor in = cursor_of((struct str){ a->record.p, a->record.n });
+
+	return spool_record_get(&in, a->tables, &e, err) < 0 ? -1 : print_event(&e, a->query, err);
+}
+
+static const struct source_ops *archive_of(const char *path)
+{
+	for (const struct source_type *t = source_types; t->name; t++) {
+		if (t->ops && t->ops->archive_is && t->ops->archive_is(path))
+			return t->ops;
+	}
+	return NULL;
+}
+
+static int read_archive(struct query *q, const struct source_ops *ops, const char *path,
+			struct tables *tables, struct error *err)
+{
+	struct archive a = { .query = q, .tables = tables };
+	int rc = ops->archive_read(path, tables, ARCHIVE_MEMORY, print_change, &a, err);
+
+	buf_free(&a.record);
+	avro_scratch_free(&a.scratch);
+	return rc;
+}
+
 static int read_files(struct query *q, const struct paths *p, struct tables *tables,
 		      struct error *err)
 {
@@ -309,7 +355,9 @@ static int read_files(struct query *q, const struct paths *p, struct tables *tab
 
 		if (out_of_range(q, path, next))
 			continue;
-		int rc = event_file_read(path, !next, tables, print_event, q, err);
+		const struct source_ops *log = archive_of(path);
+		int rc = log ? read_archive(q, log, path, tables, err)
+			     : event_file_read(path, !next, tables, print_event, q, err);
 
 		if (rc < 0 && err->code == ENOENT && !started)
 			continue; /* retention removes the oldest first */

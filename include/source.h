@@ -94,6 +94,15 @@ struct source_ops {
 
 	void (*extent)(struct source *s, struct source_extent *out);
 
+	/*
+	 * A file of this kind of log, without a server; NULL: there is none.  Its changes in order, each given to fn:
+	 * 0 go on, 1 it is enough, -1 error.  memory: bytes for what must be held back.  Any thread.
+	 */
+	bool (*archive_is)(const char *path);
+	int (*archive_read)(const char *path, struct tables *tables, int64_t memory,
+			    int (*fn)(void *arg, const struct change *c, struct error *err), void *arg,
+			    struct error *err);
+
 	void (*disconnect)(struct source *s);	/* connect() may follow */
 	void (*close)(struct source *s);
 };

@@ -375,6 +375,7 @@ static int on_format(struct binlog *d, const struct binlog_event *e, struct erro
 	if (binlog_format_parse(e, &d->format, err))
 		return -1;
 	d->have_format = true;
+	d->mariadb = d->format.mariadb;
 	if (e->log_pos && d->end == BINLOG_FIRST)
 		d->end = e->log_pos;
 	return 0;

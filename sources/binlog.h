@@ -60,7 +60,7 @@ struct binlog *binlog_new(const struct binlog_config *c);	/* copies *c */
 void	       binlog_free(struct binlog *d);
 
 /*
- * A new connection: the stream begins after `from`; `skip` (or NULL): transactions up to that position are known
+ * A new connection (or file: mariadb is then what its format event says): the stream begins after `from`; `skip` (or NULL): transactions up to that position are known
  * already and are dropped.  What was held for XA is forgotten: the server sends it again.
  */
 MUST_CHECK int binlog_begin(struct binlog *d, bool mariadb, const struct mysql_resume *from, const struct position *skip,
