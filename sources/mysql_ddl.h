@@ -15,7 +15,11 @@ enum mysql_statement {
 	MYSQL_SAVEPOINT, MYSQL_ROLLBACK_TO, MYSQL_RELEASE,	/* name */
 	MYSQL_XA_START, MYSQL_XA_END, MYSQL_XA_PREPARE, MYSQL_XA_COMMIT, MYSQL_XA_ROLLBACK,	/* xid; XA COMMIT ... ONE PHASE: one_phase */
 	MYSQL_DDL,		/* changes tables: items */
-	MYSQL_DML,		/* INSERT, UPDATE ... in statement format; items: the tables that are named */
+	/*
+	 * INSERT, UPDATE, CREATE TABLE ... SELECT in statement format; items: the tables named as its targets (kind
+	 * MYSQL_CREATE, otherwise of no meaning).  None: CALL, SELECT f(), which may have written anywhere.
+	 */
+	MYSQL_DML,
 	MYSQL_IGNORED,		/* users, views, routines, events, ANALYZE, temporary tables ... */
 	MYSQL_UNKNOWN,		/* not recognised: treated as touching every table of the database */
 };
@@ -32,18 +36,32 @@ enum mysql_ddl_kind {
 	MYSQL_ALTER_DATABASE,
 };
 
-struct mysql_ddl_item { enum mysql_ddl_kind kind; struct str db, table, to_db, to; };	/* db: the default one where not qualified */
+struct mysql_ddl_item {
+	enum mysql_ddl_kind	kind;
+	struct str		db, table;	/* db: the default one where not qualified; n == 0: there is none */
+	struct str		to_db, to;
+	bool			same_columns;	/* of an ALTER: indexes only, columns and primary key are what they were */
+	bool			sequence;	/* CREATE, ALTER, DROP SEQUENCE of MariaDB: not a table, though its rows are logged */
+};
 
 struct mysql_statement_info {
 	enum mysql_statement	what;
-	struct str		name;		/* savepoint; xid as the statement writes it, canonical: X'..',X'..',n */
+	struct str		name;		/* savepoint, in lower case; xid as mysql_xid_text() has it */
 	bool			one_phase;
-	bool			two_phase_alter;	/* MariaDB START ALTER: nothing changes yet */
+	bool			two_phase_alter;	/* MariaDB START ALTER, ROLLBACK ALTER: nothing changes (here) */
+	/*
+	 * CREATE or DROP TEMPORARY TABLE, with its items (what: IGNORED, also with AS SELECT).  Until it is dropped,
+	 * the thread that made it means this table, not a base table of the same name, in ALTER, TRUNCATE and DROP.
+	 */
+	bool			temporary;
 	struct mysql_ddl_item	*items;		/* in the order of the statement (RENAME: left to right); in `a` */
 	size_t			nitems;
 };
 
-/* sql is UTF-8 or at least ASCII-compatible; sql_mode as in the event. */
+/*
+ * sql: in UTF-8, or in a charset in which no character holds a byte below 0x80 but as itself (not gbk, sjis);
+ * sql_mode as in the event.  Names in *out are borrowed from sql and default_db, or in `a`.
+ */
 void mysql_statement_read(struct str sql, struct str default_db, uint64_t sql_mode, struct arena *a,
 			  struct mysql_statement_info *out);
 #define MYSQL_MODE_ANSI_QUOTES		UINT64_C(0x00000004)
