@@ -14,25 +14,39 @@
 struct charset;		/* mysql_charset.h */
 
 struct binlog_field {
+	uint8_t			how;		/* enum binlog_cell: which reader (binlog_cell.h) */
+	uint8_t			prefix;		/* bytes of the length before the cell; 0: none */
+	uint8_t			digits;		/* after the point: decimals, times */
+	uint8_t			precision;	/* of a decimal */
+	bool			is_unsigned;
 	uint8_t			type;		/* enum mysql_type */
 	uint16_t		meta;
-	bool			is_unsigned;
-	enum column_type	column;		/* the Avro side, as in struct column */
-	uint32_t		pad;		/* BINARY(n): n, stripped zero bytes are put back; 0: not one */
+	uint32_t		size;		/* bytes of the cell; BINARY(n), UUID, INET: n, to which it is padded */
+	int			invalid_bytes;	/* enum invalid_bytes: text that is not in its charset */
 	const struct charset	*charset;	/* text, labels; NULL: bytes */
 	const struct str	*labels;	/* enum, set: UTF-8 */
 	size_t			nlabels;
-	int			invalid_bytes;	/* enum invalid_bytes: text that is not in its charset */
-	uint8_t			special;	/* enum binlog_special: what the type code does not tell */
+	struct str		name, native;	/* the column's, for messages */
 };
-enum binlog_special { BINLOG_PLAIN, BINLOG_UUID, BINLOG_INET4, BINLOG_INET6 };
 
 /*
  * Compiles column i of a map.  `def`: its definition, matched with the map; NULL where the map has names (then
- * signedness, charset, labels come from the map).  Fills *column (name, type, precision, scale, nullable, key,
- * native; strings in `a`) and *out.  The native text says everything that reading depends on and is the same
- * whether it was made of a map or of a definition: "int unsigned", "varchar(20) latin1", "enum('a','b') utf8mb4",
- * "decimal(10,2)", "datetime(3)", "binary(16)", "uuid".
+ * signedness, charset, labels come from the map).  What both say is taken from the map.  Fills *column (name, type,
+ * precision, scale, nullable, key, native; strings in `a`) and *out (which points into `a` too).
+ *
+ * The native text says everything that reading depends on and is the same whether it was made of a map or of a
+ * definition:
+ *
+ *	tinyint, smallint, mediumint, int, bigint, decimal(10,2), float, double, each with " unsigned" or without;
+ *	year, date, time, time(3), datetime(6), timestamp, bit(7); json
+ *	char(10) latin1, varchar(20) utf8mb4, tinytext utf8mb4, text .., mediumtext .., longtext ..: characters
+ *	binary(16), varbinary(20), tinyblob, blob, mediumblob, longblob: bytes
+ *	... compressed: MariaDB's compressed columns
+ *	enum('a','it''s') utf8mb4, set(..) latin1: the labels in UTF-8
+ *	geometry, point, linestring, polygon, multipoint, multilinestring, multipolygon, geometrycollection
+ *	vector(3): MySQL's.  MariaDB's map shows a varbinary, and so it is called, whatever the definition says
+ *	uuid, inet4, inet6: MariaDB's; only a definition tells them from binary(16) and binary(4)
+ *
  * ERR_FATAL: an unknown type or charset: it names schema, table, column and number.
  */
 MUST_CHECK int binlog_field_make(const struct binlog_map *m, size_t i, const struct mysql_column *def, int invalid_bytes,
@@ -45,7 +59,15 @@ bool binlog_field_ambiguous(const struct binlog_map *m, size_t i, bool mariadb);
 
 /*
  * Reads one cell (not NULL) and moves the cursor past it.  Strings point into the event where they can, else into
- * `a`.  A value its Avro type cannot hold is VALUE_UNREPRESENTABLE with the server's own text.
+ * `a`.  A value its Avro type cannot hold is VALUE_UNREPRESENTABLE with the server's own text: zero and partial
+ * dates, years outside 1..9999, a TIME outside of a day, with invalid_bytes = bytes also text that is not in its
+ * charset ("\\x" and hexadecimal digits).
+ *
+ * A geometry is WKB as ST_AsBinary() gives it where its SRID is 0.  With another SRID, which WKB has no place for, it
+ * is EWKB: the type has the flag 0x20000000 and the SRID follows it, so that nothing of the server's cell (SRID and
+ * WKB) is lost.  The order of the axes is that of the cell, x before y, also where ST_AsBinary() of MySQL 8 swaps
+ * them for a geographic SRID.
+ *
  * ERR_FATAL: truncated, or not what the type's format allows; with invalid_bytes = stop: bytes not in the charset.
  */
 MUST_CHECK int binlog_value(const struct binlog_field *f, struct cursor *c, struct arena *a, struct value *out,

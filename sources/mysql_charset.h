@@ -7,7 +7,7 @@
 #include "error.h"
 #include "memory.h"
 
-struct charset;		/* immutable, static or made once; any thread may look up, one at a time may convert */
+struct charset;		/* immutable once it was looked up; any thread may look up and convert */
 
 const struct charset *charset_by_collation(uint16_t id);	/* NULL: not known; 63: NULL too, it is bytes */
 const struct charset *charset_by_name(struct str name);		/* "latin1"; NULL: not known or "binary" */
@@ -19,5 +19,8 @@ unsigned	      charset_max_bytes(const struct charset *c);	/* of one character: 
  * each invalid byte in *out.  latin1 is cp1252, with the five bytes that cp1252 lacks as U+0081 ...
  */
 bool charset_to_utf8(const struct charset *c, struct str in, struct arena *a, struct str *out);
+
+/* Well-formed UTF-8?  Fast on what is mostly ASCII. */
+bool charset_utf8_valid(struct str s);
 
 #endif
