@@ -78,7 +78,7 @@ struct binlog_query {
 	uint16_t	charset;		/* client's collation id, 0: not said */
 	int32_t		microseconds;		/* of e->time, -1: not said */
 };
-/* BINLOG_QUERY, or BINLOG_QUERY_COMPRESSED (the text is inflated into `a`, at most max bytes). */
+/* BINLOG_QUERY, or BINLOG_QUERY_COMPRESSED (the text is inflated into `a`, at most max bytes; 0: no limit). */
 MUST_CHECK int binlog_query_parse(const struct binlog_event *e, struct arena *a, size_t max, struct binlog_query *out,
 				  struct error *err);
 
@@ -94,7 +94,8 @@ MUST_CHECK int binlog_incident_parse(const struct binlog_event *e, uint16_t *num
 MUST_CHECK int binlog_rows_query_parse(const struct binlog_event *e, struct str *sql, struct error *err); /* and ANNOTATE */
 
 /*
- * Rows of any version, compressed or not, up to the rows themselves.
+ * Rows of any version, compressed or not, up to the rows themselves.  A dummy event (BINLOG_DUMMY_TABLE) has
+ * no columns.  max: bytes of inflated rows, 0: no limit.
  */
 enum binlog_rows_kind { BINLOG_ROWS_INSERT, BINLOG_ROWS_UPDATE, BINLOG_ROWS_DELETE, BINLOG_ROWS_PARTIAL };
 struct binlog_rows {
@@ -112,13 +113,20 @@ MUST_CHECK int binlog_rows_parse(const struct binlog_event *e, const struct binl
 				 size_t max, struct binlog_rows *out, struct error *err);
 
 /*
- * A transaction payload (zstd or none), opened piece by piece: memory is bounded by the largest inner event,
- * never by what the payload claims.  next(): 1 an event (valid until the next call), 0 the end, -1 error.
+ * A transaction payload (zstd or none), opened piece by piece: memory is bounded by the largest inner event
+ * (and zstd's window, at most 128 MiB), never by what the payload claims.  The bytes of `e` must live until
+ * close.  max_event 0: no limit.  next(): 1 an event (valid until the next call), 0 the end, -1 error.
  */
 struct binlog_payload;
 struct binlog_payload *binlog_payload_open(const struct binlog_event *e, size_t max_event, struct error *err);
 MUST_CHECK int binlog_payload_next(struct binlog_payload *p, struct binlog_event *out, struct error *err);
-void	       binlog_payload_close(struct binlog_payload *p);
+void	       binlog_payload_close(struct binlog_payload *p);	/* NULL is fine */
+
+/*
+ * A 64-bit place from the 32 bits of it that headers carry (log_pos, the end of an event): the smallest value
+ * >= last_end with those low 32 bits.  For log_pos 0 (artificial events) do not ask.
+ */
+uint64_t binlog_offset(uint64_t last_end, uint32_t log_pos);
 
 /* Length-encoded integer; 0 and c->bad past the end.  251 (NULL) is bad too. */
 uint64_t binlog_lenenc(struct cursor *c);

@@ -25,6 +25,7 @@ struct binlog_gtid {
 	bool		standalone;	/* MariaDB: a statement of its own (DDL): no COMMIT follows */
 	bool		ddl;		/* MariaDB */
 	bool		xa_prepared, xa_completed;	/* MariaDB 10.5 and later */
+	bool		alter_start, alter_commit, alter_rollback;	/* MariaDB 10.8 and later: binlog_alter_two_phase */
 	struct binlog_xid xid;		/* MariaDB, with either of the two; points into the event */
 	int64_t		commit_us;	/* original commit, microseconds since 1970; 0: not said (5.6, 5.7, MariaDB) */
 	uint64_t	length;		/* of the transaction, this event included; 0: not said */
@@ -46,7 +47,7 @@ bool gtid_set_empty(const struct gtid_set *s);
 void gtid_set_format(const struct gtid_set *s, struct buf *out);
 /* MySQL: the bytes of COM_BINLOG_DUMP_GTID and of Previous_gtids; tagged sets in the form that has tags. */
 void gtid_set_encode(const struct gtid_set *s, struct buf *out);
-/* Adds what BINLOG_PREVIOUS_GTIDS or MariaDB's BINLOG_GTID_LIST lists. */
+/* Adds what BINLOG_PREVIOUS_GTIDS or MariaDB's BINLOG_GTID_LIST lists; on error the set is as it was. */
 MUST_CHECK int gtid_set_add_event(struct gtid_set *s, const struct binlog_event *e, struct error *err);
 
 #endif
