@@ -49,7 +49,8 @@ struct binlog_event {
 	uint8_t		type;
 	uint32_t	server_id;
 	uint32_t	size;		/* whole event: header, body, checksum */
-	uint32_t	log_pos;	/* end of the event in the file, low 32 bits; 0: artificial */
+	uint32_t	log_pos;	/* end of the event in the file, low 32 bits; 0: artificial, in a payload, or
+					   MariaDB 11 inside a group: all but its first and last event */
 	uint16_t	flags;
 	struct str	body;		/* after the common header, without the checksum; points into the bytes */
 };

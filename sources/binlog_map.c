@@ -23,7 +23,9 @@
  * ENUM, SET and CHAR are all sent as STRING: the first byte of its metadata is the real type, the second the
  * length; of a CHAR longer than 255 bytes bits 8 and 9 of the length are in the type's byte, inverted.
  *
- * MariaDB counts geometry among its character columns, and compressed columns too.
+ * MySQL counts VECTOR among the character columns, as binary.
+ * MariaDB counts YEAR among the numeric columns, and among the character columns geometry, UUID, INET4 and
+ * INET6 (they are STRING) and compressed ones: all but the last as binary.
  */
 #include "binlog_map.h"
 #include "binlog_private.h"
@@ -62,7 +64,6 @@ typedef bool column_test(const struct map_reader *r, const struct binlog_map_col
 
 static bool is_numeric(const struct map_reader *r, const struct binlog_map_column *c)
 {
-	(void)r;
 	switch (c->type) {
 	case MYSQL_TINY:
 	case MYSQL_SHORT:
@@ -73,6 +74,8 @@ static bool is_numeric(const struct map_reader *r, const struct binlog_map_colum
 	case MYSQL_FLOAT:
 	case MYSQL_DOUBLE:
 		return true;
+	case MYSQL_YEAR:
+		return r->mariadb;
 	default:
 		return false;
 	}
@@ -90,6 +93,7 @@ static bool is_character(const struct map_reader *r, const struct binlog_map_col
 	case MYSQL_BLOB:
 	case MYSQL_VARCHAR_COMPRESSED:
 	case MYSQL_BLOB_COMPRESSED:
+	case MYSQL_VECTOR:
 		return true;
 	case MYSQL_GEOMETRY:
 		return r->mariadb;

@@ -90,7 +90,7 @@ static bool skip_variable(struct cursor *c, uint8_t code)
 		skip_db_names(c);
 		return true;
 	case VAR_GTID_FLAGS3:
-		if (get_u16le(c) & ALTER_ENDS)
+		if (get_u8(c) & ALTER_ENDS)
 			get_u64le(c);
 		return true;
 	case VAR_COLLATIONS:
