@@ -23,9 +23,8 @@
  * ENUM, SET and CHAR are all sent as STRING: the first byte of its metadata is the real type, the second the
  * length; of a CHAR longer than 255 bytes bits 8 and 9 of the length are in the type's byte, inverted.
  *
- * MySQL counts VECTOR among the character columns, as binary.
- * MariaDB counts YEAR among the numeric columns, and among the character columns geometry, UUID, INET4 and
- * INET6 (they are STRING) and compressed ones: all but the last as binary.
+ * YEAR is one of the numeric columns (unsigned).  Among the character columns are MySQL's VECTOR, and MariaDB's
+ * geometry, UUID, INET4, INET6 (they are STRING), all as binary, and compressed columns.
  */
 #include "binlog_map.h"
 #include "binlog_private.h"
@@ -64,6 +63,7 @@ typedef bool column_test(const struct map_reader *r, const struct binlog_map_col
 
 static bool is_numeric(const struct map_reader *r, const struct binlog_map_column *c)
 {
+	(void)r;
 	switch (c->type) {
 	case MYSQL_TINY:
 	case MYSQL_SHORT:
@@ -73,9 +73,8 @@ static bool is_numeric(const struct map_reader *r, const struct binlog_map_colum
 	case MYSQL_NEWDECIMAL:
 	case MYSQL_FLOAT:
 	case MYSQL_DOUBLE:
-		return true;
 	case MYSQL_YEAR:
-		return r->mariadb;
+		return true;
 	default:
 		return false;
 	}
