@@ -3,6 +3,10 @@ are gone at its end.
 
 Tests run on PostgreSQL 15; those marked versions(...) on the others too.  POSTGRES_VERSIONS=10,11
 in the environment runs everything on just these.
+
+Those of MySQL and MariaDB take `mysql_id` (mysql_server, mydb): MariaDB 10.11 and MySQL 8.0, with
+on_mysql_too(...) others as well, with on_mysql(...) just those named.  MYSQL_VERSIONS=mariadb10.1,mysql9.7
+selects others; all: every one there is.
 """
 import itertools
 import os
@@ -10,8 +14,10 @@ import os
 import pytest
 
 from tests.lib import agent as agents
-from tests.lib import judge, pg
+from tests.lib import judge, mysql, pg
 
+MYSQL_DEFAULT = ("mariadb10.11", "mysql8.0")
+MYSQL_VERSIONS = [v for v in os.environ.get("MYSQL_VERSIONS", "").replace("all", ",".join(mysql.ALL)).split(",") if v]
 VERSIONS = [int(v) for v in os.environ.get("POSTGRES_VERSIONS", "").split(",") if v]
 COUNTER = itertools.count(1)
 
@@ -26,6 +32,13 @@ def pytest_generate_tests(metafunc):
             majors = [18]
         metafunc.parametrize("major", [m for m in majors if m >= first], scope="session",
                              ids=lambda m: f"pg{m}")
+    if "mysql_id" in metafunc.fixturenames:
+        only = metafunc.definition.get_closest_marker("on_mysql")
+        also = metafunc.definition.get_closest_marker("on_mysql_too")
+        chosen = only.args if only else (*MYSQL_DEFAULT, *(also.args if also else ()))
+        if MYSQL_VERSIONS:
+            chosen = [v for v in MYSQL_VERSIONS if not only or v in chosen]
+        metafunc.parametrize("mysql_id", [v for v in mysql.ALL if v in chosen], scope="session")
 
 
 @pytest.fixture(scope="session")
@@ -79,6 +92,44 @@ def db(server):
     with server.connect() as c:
         c.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", (database.name,))
         c.execute(f'drop database if exists "{database.name}"')
+
+
+@pytest.fixture(scope="session")
+def mysql_servers():
+    """id -> a running server that tests share; never stop or reconfigure one of these."""
+    running = {}
+    yield running
+    for s in running.values():
+        s.destroy()
+
+
+@pytest.fixture
+def mysql_server(mysql_servers, mysql_id):
+    if mysql_id not in mysql_servers:
+        mysql_servers[mysql_id] = mysql.server(mysql_id, gtid=True).start()
+    return mysql_servers[mysql_id]
+
+
+@pytest.fixture
+def own_mysql(mysql_id):
+    """A server of the test's own: own_mysql(gtid=..., **settings)."""
+    made = []
+
+    def make(gtid=True, **settings):
+        made.append(mysql.server(mysql_id, gtid=gtid, settings=settings).start())
+        return made[-1]
+    yield make
+    for s in made:
+        s.destroy()
+
+
+@pytest.fixture
+def mydb(mysql_server):
+    """A fresh database on the shared server."""
+    database = mysql_server.database(f"t{os.getpid()}_{next(COUNTER)}")
+    yield database
+    database.close()
+    mysql_server.sql(f"drop database if exists {mysql.quote(database.name)}")
 
 
 @pytest.fixture

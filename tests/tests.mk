@@ -9,7 +9,8 @@ DEPS_BUILD  := gcc make pkg-config libc6-dev libpq-dev libzstd-dev zlib1g-dev li
                libsqlite3-dev libmicrohttpd-dev libsystemd-dev libssl-dev librdkafka-dev \
                libmariadb-dev
 DEPS_DEMO   := postgresql-15 python3 python3-venv ca-certificates procps
-DEPS_TEST   := $(DEPS_DEMO) libcmocka-dev clang clang-format clang-tidy cppcheck shellcheck
+DEPS_TEST   := $(DEPS_DEMO) mariadb-server-core mariadb-client libcmocka-dev clang clang-format clang-tidy cppcheck \
+               shellcheck
 
 deps:			## install what the build needs (Debian; root or sudo)
 	@$(APT) $(DEPS_BUILD)

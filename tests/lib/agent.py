@@ -61,7 +61,8 @@ class Agent:
         self.port = None
         self.sections = {
             "pipeline": {"name": name, "state_dir": self.state_dir},
-            "source": {"type": "postgres", "url": url, "tables": tables, "on_error": "stop"},
+            "source": {"type": "mysql" if url.startswith("mysql:") else "postgres", "url": url,
+                       "tables": tables, "on_error": "stop"},
             "snapshot": {"mode": "never"},
             "http": {"listen": "off"},
         }

@@ -3,11 +3,19 @@
 # Works as root or through sudo, without a terminal and without systemd (a bare chroot).
 set -eu
 
-missing=
-for p in "$@"; do
-	dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q '^install ok installed' || missing="$missing $p"
-done
-[ -n "$missing" ] || exit 0
+look() {
+	missing=
+	for p in "$@"; do
+		dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q '^install ok installed' || missing="$missing $p"
+	done
+	[ -n "$missing" ] || exit 0
+}
+look "$@"
+
+# Tests that run side by side may each need something; apt itself does not wait for its turn.
+exec 9>"$("$(dirname "$0")/cache.sh")/apt.lock"
+flock 9
+look "$@"
 
 if [ "$(id -u)" = 0 ]; then
 	root=
@@ -28,7 +36,7 @@ get() {
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 run() {
-	get "$@" >"$log" 2>&1 </dev/null || { tail -n 40 "$log" >&2; exit 1; }
+	get "$@" >"$log" 2>&1 </dev/null 9>&- || { tail -n 40 "$log" >&2; exit 1; }
 }
 
 run update
