@@ -53,6 +53,7 @@ struct binlog_config {
 	size_t			max_row;	/* bytes; a longer event is refused; 0: none is */
 	const char		*side_dir;	/* folder for what a held transaction has no room for in memory */
 	size_t			hold_memory;	/* bytes of one held transaction in memory */
+	bool			hold_all;	/* every group until its end: what is given is never taken back */
 };
 
 struct binlog;

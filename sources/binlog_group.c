@@ -65,7 +65,8 @@ void binlog_group_open(struct binlog *d, const struct binlog_event *e, const str
 			group->commit_us = g->commit_us;
 	}
 	group->skip = d->skip.offset && position_cmp(&group->pos, &d->skip) <= 0;
-	group->holding = d->must_hold && same_group(&group->pos, &d->hold_at);
+	group->holding =
+		d->config.hold_all || (d->must_hold && same_group(&group->pos, &d->hold_at));
 	if (g && (g->xa_prepared)) {
 		AUTO(arena) struct arena a = { 0 };
 

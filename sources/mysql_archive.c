@@ -82,10 +82,6 @@ static int one_event(struct archive *x, struct str event, struct error *err)
 	return rc;
 }
 
-/*
- * A group that was rolled back after rows of it were given would have to be begun anew: what was printed is
- * printed.  It is an error here, with its place.
- */
 static int each_event(struct archive *x, struct binlog_file *f, struct error *err)
 {
 	struct str event;
@@ -113,6 +109,7 @@ int mysql_archive_read(const char *path, struct tables *tables, int64_t memory,
 		.invalid_bytes = INVALID_BYTES_BYTES,
 		.side_dir = "/tmp",
 		.hold_memory = (size_t)memory / 4,
+		.hold_all = true, /* what is printed is printed */
 	};
 	struct archive x = { .decoder = binlog_new(&config), .fn = fn, .arg = arg };
 	struct binlog_file *f = binlog_file_open(path, 0, err);
