@@ -3,6 +3,7 @@
 #   CC=clang            another compiler
 #   SANITIZE=address,undefined | thread    instrumented build in its own folder
 #   FAILPOINTS=1        failpoints compiled in (tests only)
+#   MYSQL_CLIENT=libmysqlclient    Oracle's library instead of MariaDB Connector/C
 
 VERSION    := 0.1.0
 PREFIX     ?= /usr
@@ -10,10 +11,11 @@ CC         ?= cc
 PKG_CONFIG ?= pkg-config
 
 comma      := ,
-VARIANT    := $(if $(SANITIZE),-$(subst $(comma),-,$(SANITIZE)))$(if $(FAILPOINTS),-failpoints)$(if $(COVERAGE),-coverage)
+VARIANT    := $(if $(SANITIZE),-$(subst $(comma),-,$(SANITIZE)))$(if $(FAILPOINTS),-failpoints)$(if $(COVERAGE),-coverage)$(if $(MYSQL_CLIENT),-$(MYSQL_CLIENT))
 BUILD      ?= build$(if $(VARIANT),/variant$(VARIANT))
 
-LIBS       := libpq libmariadb libzstd zlib jansson avro-c sqlite3 libmicrohttpd libsystemd libcrypto rdkafka
+MYSQL_LIB  := $(if $(filter libmysqlclient,$(MYSQL_CLIENT)),mysqlclient,libmariadb)
+LIBS       := libpq $(MYSQL_LIB) libzstd zlib jansson avro-c sqlite3 libmicrohttpd libsystemd libssl libcrypto rdkafka
 WARN       := -Wall -Wextra -Wconversion -Wshadow -Wcast-qual -Wformat=2 -Wvla -Wwrite-strings \
               -Wmissing-prototypes -Wstrict-prototypes -Werror
 CPPFLAGS   += -D_GNU_SOURCE -DTAILRACE_VERSION='"$(VERSION)"' -Iinclude $(if $(FAILPOINTS),-DFAILPOINTS)
