@@ -7,7 +7,6 @@
  *
  * Threads: r->lock guards what status asks; the rest is the reader's own.
  */
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -124,29 +123,6 @@ static int look_for_intent(struct reader *r, struct error *err)
 
 /* --- where to start --- */
 
-/* The name of the log that a resume token is about. */
-static char *log_name(const char *resume)
-{
-	json_error_t why;
-	json_t *root = json_loads(resume, 0, &why);
-	const char *name = json_string_value(json_object_get(root, "system"));
-
-	if (!name)
-		name = json_string_value(json_object_get(root, "server"));
-	char *copy = xstrdup(name ? name : "");
-
-	json_decref(root);
-	return copy;
-}
-
-static bool same_log(const char *a, const char *b)
-{
-	AUTO(free) char *name_a = log_name(a);
-	AUTO(free) char *name_b = log_name(b);
-
-	return strcmp(name_a, name_b) == 0;
-}
-
 /* Every sink was tried, and those that state.db does not know are loaded: only then is it known where to begin. */
 static bool wait_sinks(struct reader *r)
 {
@@ -208,7 +184,7 @@ static int check_gaps(struct reader *r, const struct checkpoint *oldest, struct 
 		deliver_view(a->sinks[i], &v);
 		if (v.detached || !v.floor.resume)
 			;
-		else if (!same_log(v.floor.resume, oldest->resume))
+		else if (!r->ops->same_log(v.floor.resume, oldest->resume))
 			failed = fail_exit(err, EXIT_LOG_GONE,
 					   "sink %s holds data of another source: its checkpoint "
 					   "says %s, the server "

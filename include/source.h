@@ -46,7 +46,7 @@ struct source_extent {
 
 struct source_ops {
 	const char	*name, *summary;
-	const char	*connector;	/* in events: postgresql, mysql, mariadb */
+	const char	*connector;	/* in events: postgresql, mysql (connect() finds out that it is mariadb) */
 
 	/* The database's name as events carry it, from the URL; malloced. */
 	char *(*database)(const struct source_config *c);
@@ -69,6 +69,9 @@ struct source_ops {
 
 	/* Compares two resume tokens: <0, 0, >0 as a is before, at or after b. */
 	int (*resume_cmp)(const char *a, const char *b);
+
+	/* May two tokens be compared: are they of one log, or of two of which one goes on where the other ended? */
+	bool (*same_log)(const char *a, const char *b);
 
 	/* Is this transaction (its id, as BEGIN's prefix has it) within what `resume` covers?  NULL: ids say nothing. */
 	bool (*resume_has)(const char *resume, struct str id);

@@ -15,7 +15,7 @@
 
 /* {"server":"<server_uuid>","epoch":1,"gtid":"...","file":"mysql-bin.000003","pos":4711}: the resume token. */
 struct mysql_resume {
-	char		*server;	/* server_uuid; MariaDB: "" */
+	char		*server;	/* server_uuid; MariaDB: server_id */
 	uint32_t	epoch;
 	char		*gtid;		/* set or MariaDB position; NULL: the server has none */
 	char		*file;

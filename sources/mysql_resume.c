@@ -3,7 +3,7 @@
  *
  *	{"server":"3e11fa47-...","epoch":1,"gtid":"3e11fa47-...:1-5","file":"mysql-bin.000003","pos":4711}
  *
- * "gtid" is left out where the server has none.
+ * "gtid" is left out where the server has none.  MariaDB has no server_uuid: its server_id stands there.
  */
 #include <inttypes.h>
 #include <jansson.h>
@@ -100,7 +100,7 @@ static int cmp_places(const struct mysql_resume *a, const struct mysql_resume *b
 static int cmp_sets(const struct mysql_resume *a, const struct mysql_resume *b)
 {
 	struct error ignored;
-	bool mariadb = !*a->server && !*b->server;
+	bool mariadb = !strchr(a->server, '-') && !strchr(b->server, '-'); /* no uuid */
 	AUTO(gtid_set) struct gtid_set *x = gtid_set_parse(mariadb, a->gtid, &ignored);
 	AUTO(gtid_set) struct gtid_set *y = gtid_set_parse(mariadb, b->gtid, &ignored);
 

@@ -99,3 +99,12 @@ int pg_resume_cmp(const char *a, const char *b)
 		y = 0;
 	return (x > y) - (x < y);
 }
+
+bool pg_same_log(const char *a, const char *b)
+{
+	uint64_t x, y, lsn;
+	uint32_t timeline;
+
+	return pg_resume_parse(a, &x, &timeline, &lsn) && pg_resume_parse(b, &y, &timeline, &lsn) &&
+	       x == y;
+}

@@ -31,6 +31,7 @@ uint64_t pg_server_page_start(const struct pg_server *s, uint64_t lsn);
 void	 pg_server_name(const struct pg_server *s, PGconn *conn, char out[128]);
 
 int pg_resume_cmp(const char *a, const char *b);	/* source_ops.resume_cmp */
+bool pg_same_log(const char *a, const char *b);		/* source_ops.same_log */
 
 /* source_ops.check (pg_check.c). */
 MUST_CHECK int pg_check(const struct config *c, struct findings *out, struct error *err);

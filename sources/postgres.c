@@ -725,6 +725,7 @@ const struct source_ops postgres_source = {
 	.open = postgres_open,
 	.connect = postgres_connect,
 	.resume_cmp = pg_resume_cmp,
+	.same_log = pg_same_log,
 	.start = postgres_start,
 	.read = postgres_read,
 	.ack = postgres_ack,

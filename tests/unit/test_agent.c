@@ -112,6 +112,14 @@ static int source_resume_cmp(const char *a, const char *b)
 	return lsn_in(a) < lsn_in(b) ? -1 : lsn_in(a) > lsn_in(b);
 }
 
+/* Another server's log is one of another "system". */
+static bool source_same_log(const char *a, const char *b)
+{
+	const char *x = strstr(a, "\"system\":"), *y = strstr(b, "\"system\":");
+
+	return x && y && strtoull(x + 10, NULL, 10) == strtoull(y + 10, NULL, 10);
+}
+
 static int source_start(struct source *base, const struct checkpoint *from, struct error *err)
 {
 	struct fake_source *s = (struct fake_source *)base;
@@ -267,6 +275,7 @@ static const struct source_ops fake_source_ops = {
 	.open = source_open,
 	.connect = source_connect,
 	.resume_cmp = source_resume_cmp,
+	.same_log = source_same_log,
 	.start = source_start,
 	.read = source_read,
 	.ack = source_ack,
