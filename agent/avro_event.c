@@ -190,6 +190,8 @@ static bool shows_after(const struct event *e, char op)
 
 void avro_source_begin(struct avro_source *src, const struct event *begin)
 {
+	if (src->tables)
+		src->connector = tables_connector(src->tables);
 	buf_clear(&src->keep);
 	buf_add(&src->keep, begin->prefix.p, begin->prefix.n);
 	buf_add(&src->keep, begin->content.p, begin->content.n);

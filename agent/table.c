@@ -40,6 +40,7 @@ struct tables {
 	pthread_mutex_t lock;
 	struct note *notes;          /* under the lock */
 	atomic_uint_least32_t count; /* the highest id */
+	_Atomic(const char *) connector;
 	_Atomic(struct chunk *) chunks[CHUNKS];
 };
 
@@ -67,6 +68,7 @@ struct tables *tables_new(const struct tables_config *c)
 	struct tables *t = xcalloc(1, sizeof *t);
 
 	t->config = *c;
+	atomic_init(&t->connector, c->connector);
 	pthread_mutex_init(&t->lock, NULL);
 	return t;
 }
@@ -90,6 +92,28 @@ void tables_free(struct tables *t)
 	}
 	pthread_mutex_destroy(&t->lock);
 	free(t);
+}
+
+const char *tables_connector(const struct tables *t)
+{
+	const char *connector = atomic_load(&t->connector);
+
+	return connector ? connector : "";
+}
+
+void tables_set_connector(struct tables *t, const char *connector)
+{
+	atomic_store(&t->connector, connector);
+}
+
+/* What was stored knows more than the source before it has connected. */
+static void adopt_connector(struct tables *t, const char *stored)
+{
+	static const char *const connectors[] = { "postgresql", "mysql", "mariadb" };
+
+	for (size_t i = 0; i < COUNT(connectors); i++)
+		if (strcmp(stored, connectors[i]) == 0)
+			tables_set_connector(t, connectors[i]);
 }
 
 const struct tables_config *tables_names(const struct tables *t)
@@ -402,7 +426,7 @@ static int complete(struct tables *t, struct stored *s, struct error *err)
 			    v->ncolumns > TABLE_COLUMNS_MAX ? "too many columns"
 							    : "too many versions");
 	s->names.pipeline = t->config.pipeline ? t->config.pipeline : "";
-	s->names.connector = t->config.connector ? t->config.connector : "";
+	s->names.connector = tables_connector(t);
 	s->names.database = t->config.database ? t->config.database : "";
 	if (table_key_make(v, &s->arena, err) < 0 || check_columns(v, err) < 0 ||
 	    make_schemas(s, err) < 0 || check_topic(t, s, err) < 0)
@@ -517,6 +541,7 @@ const struct table *tables_restore(struct tables *t, struct str definition, stru
 		stored_free(s);
 	} else {
 		publish(t, s);
+		adopt_connector(t, s->names.connector);
 		found = &s->table;
 	}
 	pthread_mutex_unlock(&t->lock);

@@ -91,6 +91,7 @@ MUST_CHECK int spool_record_get(struct cursor *c, struct tables *tables, struct 
 /* --- output events, put together by copying --- */
 
 struct avro_source {		/* what the source block says beyond the event */
+	const struct tables *tables;	/* whose connector it is; NULL: as given here */
 	const char	*connector, *pipeline, *database;
 	struct str	gtid, file;	/* MySQL, MariaDB: of the transaction at hand; p NULL: not known */
 	struct buf	keep;		/* owns those two */

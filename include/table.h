@@ -66,7 +66,7 @@ struct tables;
 /* How the registry names things in schemas and routes; strings are borrowed for its lifetime. */
 struct tables_config {
 	const char	*pipeline;
-	const char	*connector;	/* postgresql, mysql, mariadb */
+	const char	*connector;	/* postgresql, mysql, mariadb; static */
 	const char	*database;
 	const struct list *sink_tables;	/* one pattern list per sink */
 	size_t		nsinks;		/* at most 64 */
@@ -75,6 +75,12 @@ struct tables_config {
 struct tables *tables_new(const struct tables_config *c);
 void	       tables_free(struct tables *t);
 const struct tables_config *tables_names(const struct tables *t);	/* what tables_new() was given */
+/*
+ * Which of several kinds of server a source reads (MySQL or MariaDB) is known when it has connected, or when a version is
+ * restored: the connector may change until the first version is defined.  A static string.  Any thread.
+ */
+const char *tables_connector(const struct tables *t);
+void	    tables_set_connector(struct tables *t, const char *connector);
 
 /*
  * Returns the stored version equal to `draft` (schema, name, columns, key), or makes the next one

@@ -294,6 +294,7 @@ static struct files *files_new(const struct sink_context *c)
 	k->set = c->sink->settings;
 	k->path = k->set->path;
 	k->fence = c->fence;
+	k->source.tables = c->tables;
 	k->source.connector = names->connector ? names->connector : "";
 	k->source.pipeline = c->config->pipeline.name;
 	k->source.database = names->database ? names->database : "";

@@ -259,6 +259,7 @@ static struct kafka *kafka_new(const struct sink_context *c)
 	k->stopping = c->stopping;
 	k->fence = c->fenced ? c->fence : 0;
 	k->key = xasprintf("%s/%s", c->config->pipeline.name, c->sink->name);
+	k->source.tables = c->tables;
 	k->source.connector = names && names->connector ? names->connector : "";
 	k->source.database = names && names->database ? names->database : "";
 	k->source.pipeline = c->config->pipeline.name;
