@@ -38,11 +38,11 @@ static int definition(void *ctx, const struct position *at, const struct binlog_
 	(void)ctx;
 	(void)at;
 	*out = NULL;
-	(void)fail(
-		err, ERR_FATAL,
-		"the log does not say what table %.*s.%.*s is made of (binlog_row_metadata was not "
-		"FULL), and a file alone cannot be asked",
-		STR_FMT(map->db), STR_FMT(map->name));
+	(void)fail(err, ERR_FATAL,
+		   "%s of table %.*s.%.*s is not in the log%s, and only its server could say",
+		   map->has_names ? "a column's type or the engine" : "the definition",
+		   STR_FMT(map->db), STR_FMT(map->name),
+		   map->has_names ? "" : " (binlog_row_metadata was not FULL)");
 	return 0;
 }
 
