@@ -18,9 +18,15 @@ struct mysql_column {
 	int		key;		/* 1-based place in the primary key; 0 */
 };
 
+/*
+ * The columns are those of a row image, in its order: also generated and invisible ones, and what MariaDB
+ * hides from information_schema (row_start and row_end of WITH SYSTEM VERSIONING, DB_ROW_HASH_1 of a UNIQUE over
+ * long values).  What MySQL makes for an index over an expression is in neither.
+ */
 struct mysql_table {
 	struct str		schema, name, engine;
 	bool			transactional;	/* the engine's */
+	bool			sequence;	/* MariaDB: rows are logged, but it is no table */
 	struct mysql_column	*columns;
 	size_t			ncolumns;
 };
@@ -34,7 +40,16 @@ bool mysql_table_matches(const struct mysql_table *t, const struct binlog_map *m
 /* The labels of "enum('a','b''c')" or "set(...)", unquoted, UTF-8, in `a`; their number; 0: it is neither. */
 size_t mysql_labels(struct str column_type, struct arena *a, struct str **out);
 
+/*
+ * Would an ALTER from the one to the other have changed what existing rows say, other than by columns that came or
+ * went?  For that no events are logged.  false: types only grew, labels were added or moved.  `why` names the column.
+ */
+bool mysql_table_rewritten(const struct mysql_table *from, const struct mysql_table *to, struct buf *why);
+
+bool mysql_table_equal(const struct mysql_table *a, const struct mysql_table *b);	/* names of the tables aside */
+
 void mysql_table_json(const struct mysql_table *t, struct buf *out);
+/* Strings are copied to `a`.  ERR_FATAL when it is not what mysql_table_json() wrote. */
 MUST_CHECK int mysql_table_parse(struct str json, struct arena *a, struct mysql_table *out, struct error *err);
 
 #endif
