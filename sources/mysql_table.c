@@ -441,8 +441,9 @@ void mysql_table_json(const struct mysql_table *t, struct buf *out)
 	member(out, "schema", t->schema);
 	member(out, "name", t->name);
 	member(out, "engine", t->engine);
-	buf_addf(out, "\"transactional\":%s,\"sequence\":%s,\"columns\":[",
-		 t->transactional ? "true" : "false", t->sequence ? "true" : "false");
+	buf_addf(out, "\"transactional\":%s,\"sequence\":%s,\"versioned\":%s,\"columns\":[",
+		 t->transactional ? "true" : "false", t->sequence ? "true" : "false",
+		 t->versioned ? "true" : "false");
 	for (size_t i = 0; i < t->ncolumns; i++) {
 		const struct mysql_column *c = &t->columns[i];
 
@@ -492,6 +493,7 @@ static bool table_of(json_t *from, struct arena *a, struct mysql_table *out)
 		return false;
 	out->transactional = json_is_true(json_object_get(from, "transactional"));
 	out->sequence = json_is_true(json_object_get(from, "sequence"));
+	out->versioned = json_is_true(json_object_get(from, "versioned"));
 	out->ncolumns = json_array_size(columns);
 	out->columns = arena_zalloc(a, out->ncolumns * sizeof *out->columns);
 	for (size_t i = 0; i < out->ncolumns; i++)

@@ -27,6 +27,7 @@ struct mysql_table {
 	struct str		schema, name, engine;
 	bool			transactional;	/* the engine's */
 	bool			sequence;	/* MariaDB: rows are logged, but it is no table */
+	bool			versioned;	/* MariaDB, WITH SYSTEM VERSIONING: rows of the past are logged too */
 	struct mysql_column	*columns;
 	size_t			ncolumns;
 };
