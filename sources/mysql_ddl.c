@@ -344,6 +344,8 @@ static void alter_items(struct stmt *r, const struct alter *a)
 		stmt_add(r, MYSQL_PARTITION, a->db, a->table);
 	if (a->other.n)
 		stmt_add(r, a->other_kind, a->other_db, a->other);
+	if (a->other.n && a->other_kind == MYSQL_CREATE)
+		stmt_add(r, MYSQL_PARTITION, a->other_db, a->other);
 	if (a->to.n) {
 		struct mysql_ddl_item *item = stmt_add(r, MYSQL_RENAME, a->db, a->table);
 

@@ -277,7 +277,7 @@ static void test_alter(void **state)
 		{ "ALTER TABLE t EXCHANGE PARTITION p WITH TABLE x.u WITHOUT VALIDATION",
 		  "ddl: partition shop.t, partition x.u", 0 },
 		{ "ALTER TABLE t CONVERT PARTITION p TO TABLE u",
-		  "ddl: partition shop.t, create shop.u", 0 },
+		  "ddl: partition shop.t, create shop.u, partition shop.u", 0 },
 		{ "ALTER TABLE t CONVERT TABLE u TO PARTITION p VALUES LESS THAN (5)",
 		  "ddl: partition shop.t, drop shop.u", 0 },
 		{ "ALTER TABLE t IMPORT TABLESPACE", "ddl: partition shop.t", 0 },

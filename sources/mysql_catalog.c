@@ -1,0 +1,655 @@
+/*
+ * mysql_catalog.c - definitions of captured tables, by their place in the log
+ *
+ * A place that the stream comes to lies behind what the server is now.  So a definition that is read now may
+ * already be that of a later statement, and it is used only where it could have written the table map at hand;
+ * and when the later statement comes, that is said.  Each statement that touches a captured table ends the definition
+ * it had and reads another one at once.  A RENAME takes definitions along, from left to right.
+ *
+ * Rows that a statement changes, brings or takes away without events leave a note: the table's copies are to be
+ * loaded again.
+ */
+#include <stdlib.h>
+
+#include "log.h"
+#include "mysql_catalog.h"
+#include "mysql_history.h"
+#include "mysql_schema.h"
+
+struct mysql_catalog {
+	const struct list *patterns;
+	struct tables *tables;
+	const struct source *source;
+	struct mysql_history *history;
+	bool opened; /* the history was read from state.db */
+	int names;   /* lower_case_table_names */
+	struct mysql_conn *conn;
+	const struct mysql_server *server;
+	struct mysql_schema live; /* as it was at connect() */
+	bool *wanted;             /* of `live` */
+	struct position at;       /* the last place that was asked for */
+};
+
+struct mysql_catalog *mysql_catalog_new(const struct config *config, struct tables *t,
+					const struct source *s)
+{
+	struct mysql_catalog *c = xcalloc(1, sizeof *c);
+
+	c->patterns = &config->source.tables;
+	c->tables = t;
+	c->source = s;
+	c->history = mysql_history_new();
+	return c;
+}
+
+void mysql_catalog_disconnect(struct mysql_catalog *c)
+{
+	c->conn = NULL;
+	c->server = NULL;
+}
+
+void mysql_catalog_free(struct mysql_catalog *c)
+{
+	if (!c)
+		return;
+	mysql_history_free(c->history);
+	mysql_schema_release(&c->live);
+	free(c->wanted);
+	free(c);
+}
+
+bool mysql_catalog_table(const struct mysql_catalog *c, size_t i, struct str *schema,
+			 struct str *name)
+{
+	for (size_t k = 0; k < c->live.n; k++) {
+		if (!c->wanted[k] || i-- > 0)
+			continue;
+		*schema = c->live.items[k].schema;
+		*name = c->live.items[k].name;
+		return true;
+	}
+	return false;
+}
+
+/* --- the start --- */
+
+static int check_names(const struct mysql_catalog *c, struct error *err)
+{
+	AUTO(free) struct table *drafts = xcalloc(c->live.n, sizeof *drafts);
+	AUTO(arena) struct arena a = { 0 };
+	size_t n = 0;
+
+	for (size_t i = 0; i < c->live.n; i++) {
+		const struct mysql_table *t = &c->live.items[i];
+		struct table *d = &drafts[n];
+
+		if (!c->wanted[i])
+			continue;
+		n++;
+		d->schema = t->schema;
+		d->name = t->name;
+		d->ncolumns = t->ncolumns;
+		d->columns = arena_zalloc(&a, t->ncolumns * sizeof *d->columns);
+		for (size_t k = 0; k < t->ncolumns; k++)
+			d->columns[k].name = t->columns[k].name;
+	}
+	return tables_check_names(c->tables, drafts, n, err);
+}
+
+static int read_live(struct mysql_catalog *c, bool strict, struct error *err)
+{
+	struct error unmatched;
+
+	mysql_schema_release(&c->live);
+	if (mysql_schema_list(c->conn, &c->live, err))
+		return -1;
+	free(c->wanted);
+	c->wanted = xcalloc(c->live.n, sizeof *c->wanted);
+	if (mysql_choose(c->patterns, c->names, c->live.items, c->live.n, c->wanted,
+			 strict ? err : &unmatched) &&
+	    strict)
+		return -1;
+	if (!strict)
+		return 0;
+	if (mysql_schema_columns(c->conn, c->server, &c->live, c->wanted, err))
+		return -1;
+	return check_names(c, err);
+}
+
+int mysql_catalog_connect(struct mysql_catalog *c, struct mysql_conn *conn,
+			  const struct mysql_server *server, bool strict, struct error *err)
+{
+	c->conn = conn;
+	c->server = server;
+	if (!c->opened && mysql_history_open(c->history, c->source->state, err))
+		return -1;
+	c->opened = true;
+	if (mysql_schema_session(conn, server, err) || mysql_names_rule(conn, &c->names, err))
+		return -1;
+	return read_live(c, strict, err);
+}
+
+/* Equal before and after the place: it was so at the place, as whoever altered a table was waited for. */
+int mysql_catalog_begin(struct mysql_catalog *c, const struct position *place, struct error *err)
+{
+	AUTO(mysql_schema) struct mysql_schema again = { 0 };
+
+	AUTO(free) bool *kept = xcalloc(c->live.n, sizeof *kept);
+
+	c->at = *place;
+	for (size_t i = 0; i < c->live.n; i++) {
+		struct mysql_table *t = &c->live.items[i];
+
+		if (c->wanted[i] && mysql_schema_settled(c->conn, t->schema, t->name, err) < 0)
+			return -1;
+		/* of a sequence only the name counts */
+		kept[i] = c->wanted[i] || (t->sequence && mysql_captured(c->patterns, c->names,
+									 t->schema, t->name));
+	}
+	if (mysql_schema_list(c->conn, &again, err))
+		return -1;
+	bool same = again.n == c->live.n;
+
+	for (size_t i = 0; i < again.n && same; i++)
+		same = str_eq(again.items[i].name, c->live.items[i].name) &&
+		       str_eq(again.items[i].schema, c->live.items[i].schema);
+	if (same && mysql_schema_columns(c->conn, c->server, &again, c->wanted, err))
+		return -1;
+	for (size_t i = 0; i < again.n && same; i++)
+		same = !c->wanted[i] || again.items[i].sequence ||
+		       mysql_table_equal(&again.items[i], &c->live.items[i]);
+	if (!same)
+		return fail(err, ERR_RETRY,
+			    "tables were created or altered while their "
+			    "definitions were read: starting again");
+	return mysql_history_start(c->history, place, c->live.items, kept, c->live.n, err);
+}
+
+/* --- looking up --- */
+
+/* Names as the history has them. */
+static struct str folded(const struct mysql_catalog *c, struct str name, struct arena *a)
+{
+	return c->names ? mysql_lower(name, a) : name;
+}
+
+/*
+ * The last version of the table there, unless a statement about its whole database, or one that could not be
+ * read, came after it.
+ */
+static int version_at(struct mysql_catalog *c, struct str db, struct str table,
+		      const struct position *at, struct mysql_version *out, struct error *err)
+{
+	AUTO(arena) struct arena a = { 0 };
+	struct str d = folded(c, db, &a), t = folded(c, table, &a), none = { NULL, 0 };
+	struct str over[2] = { d, none };
+	int found = mysql_history_at(c->history, d, t, at, out, err);
+
+	for (size_t i = 0; i < 2 && found > 0; i++) {
+		struct mysql_version wide;
+		int rc = mysql_history_at(c->history, over[i], none, at, &wide, err);
+
+		if (rc < 0)
+			return -1;
+		if (rc > 0 && position_cmp(&wide.from, &out->from) > 0)
+			*out = wide;
+	}
+	return found;
+}
+
+static int put(struct mysql_catalog *c, struct str db, struct str table,
+	       const struct mysql_version *v, struct error *err)
+{
+	AUTO(arena) struct arena a = { 0 };
+
+	return mysql_history_put(c->history, folded(c, db, &a), folded(c, table, &a), v, err);
+}
+
+static const struct mysql_table *live_table(const struct mysql_catalog *c, struct str db,
+					    struct str table)
+{
+	for (size_t i = 0; i < c->live.n; i++)
+		if (str_eq(c->live.items[i].schema, db) && str_eq(c->live.items[i].name, table))
+			return &c->live.items[i];
+	return NULL;
+}
+
+/* Rows of a sequence are in the log, like a table's. */
+static bool is_sequence(struct mysql_catalog *c, struct str db, struct str table)
+{
+	struct mysql_version v;
+	struct error ignored;
+	int found = version_at(c, db, table, &c->at, &v, &ignored);
+
+	if (found > 0)
+		return v.definition && v.definition->sequence;
+	const struct mysql_table *t = live_table(c, db, table);
+
+	return t && t->sequence;
+}
+
+static int selected(void *ctx, struct str db, struct str table)
+{
+	struct mysql_catalog *c = ctx;
+
+	return mysql_captured(c->patterns, c->names, db, table) && !is_sequence(c, db, table);
+}
+
+static int log_end(struct mysql_catalog *c, uint32_t epoch, struct position *out, struct error *err)
+{
+	AUTO(mysql_rows) struct mysql_rows r = { 0 };
+	bool renamed = !c->server->mariadb && c->server->version >= 80200;
+
+	if (mysql_query_rows(c->conn, renamed ? "SHOW BINARY LOG STATUS" : "SHOW MASTER STATUS", &r,
+			     err))
+		return -1;
+	struct str offset = mysql_cell(&r, 0, 1);
+	AUTO(free) char *text = xstrndup(offset.n ? offset.p : "", offset.n);
+
+	*out = (struct position){ epoch, binlog_file_number(mysql_cell(&r, 0, 0)),
+				  strtoull(text, NULL, 10), 0 };
+	return 0;
+}
+
+/* What the table is now, as a version from `at` on; definition NULL: it is not there.  Strings in `a`. */
+static int read_now(struct mysql_catalog *c, struct str db, struct str table,
+		    const struct position *at, struct arena *a, struct mysql_version *out,
+		    struct error *err)
+{
+	struct mysql_table *t = arena_zalloc(a, sizeof *t);
+
+	*out = (struct mysql_version){ .from = *at };
+	if (!c->conn)
+		return fail(err, ERR_RETRY, "the source is not connected");
+	int there = mysql_schema_read(c->conn, c->server, db, table, a, t, err);
+
+	if (there < 0)
+		return -1;
+	if (there > 0)
+		out->definition = t;
+	return log_end(c, at->epoch, &out->read, err);
+}
+
+static int fail_unknown(const struct binlog_map *m, const struct position *at, const char *why,
+			struct error *err)
+{
+	char text[POSITION_TEXT];
+
+	return fail(err, ERR_FATAL,
+		    "table %.*s.%.*s at %s: which columns it had there is not known (%s). It was "
+		    "altered more than once, or outside the log, and the log names no columns. Set "
+		    "binlog_row_metadata = FULL on the server (MySQL 8.0, MariaDB 10.5 and later) "
+		    "for "
+		    "what comes; to go on past this place leave the table out of source.tables, "
+		    "and "
+		    "load it anew afterwards",
+		    STR_FMT(m->db), STR_FMT(m->name), position_text(at, text), why);
+}
+
+/* Read again where what was known cannot have written the map. */
+static int definition_now(struct mysql_catalog *c, const struct position *at,
+			  const struct binlog_map *m, bool known, struct error *err)
+{
+	AUTO(arena) struct arena a = { 0 };
+	AUTO(buf) struct buf why = { 0 };
+	AUTO(free) char *table = xasprintf("%.*s.%.*s", STR_FMT(m->db), STR_FMT(m->name));
+	struct mysql_version now;
+
+	if (read_now(c, m->db, m->name, at, &a, &now, err))
+		return -1;
+	if (!now.definition) {
+		(void)fail_unknown(m, at, "it is gone", err);
+		return 0;
+	}
+	if (!mysql_table_matches(now.definition, m, &why)) {
+		(void)fail_unknown(m, at, buf_z(&why), err);
+		return 0;
+	}
+	if (known)
+		log_warning("a table's columns differ from what the log said of it: altered with "
+			    "sql_log_bin = 0?",
+			    "table", table, NULL);
+	return put(c, m->db, m->name, &now, err) ? -1 : 1;
+}
+
+static int definition(void *ctx, const struct position *at, const struct binlog_map *m,
+		      const struct mysql_table **out, struct error *err)
+{
+	struct mysql_catalog *c = ctx;
+	AUTO(buf) struct buf why = { 0 };
+	struct mysql_version v;
+	int found = version_at(c, m->db, m->name, at, &v, err);
+
+	c->at = *at;
+	if (found < 0)
+		return -1;
+	if (!found || !v.definition || !mysql_table_matches(v.definition, m, &why)) {
+		int rc = definition_now(c, at, m, found && v.definition, err);
+
+		if (rc <= 0)
+			return rc;
+		if (version_at(c, m->db, m->name, at, &v, err) < 0)
+			return -1;
+	}
+	if (!m->has_names) {
+		AUTO(arena) struct arena a = { 0 };
+
+		mysql_history_used(c->history, folded(c, m->db, &a), folded(c, m->name, &a), at);
+	}
+	*out = v.definition;
+	return 1;
+}
+
+/* --- what statements do --- */
+
+/* A name during one statement, and the definition that it has. */
+struct moved {
+	struct str db, table;
+	const struct mysql_table *definition; /* NULL: not known, or gone */
+	bool taken;                           /* its table was renamed away */
+};
+
+struct change_of {
+	struct mysql_catalog *c;
+	const struct position *at;
+	struct arena arena;
+	struct moved *names;
+	size_t n;
+};
+
+static void note(struct change_of *x, struct str db, struct str table, const char *what)
+{
+	char place[POSITION_TEXT];
+	AUTO(free) char *name = xasprintf("%.*s.%.*s", STR_FMT(db), STR_FMT(table));
+	AUTO(free) char *reason = xasprintf("%s, at %s", what, position_text(x->at, place));
+
+	tables_note(x->c->tables, TABLE_NOTE_RELOAD, db, table, reason);
+	log_warning("rows changed with no event for them: load the table again", "table", name,
+		    "reason", reason, NULL);
+}
+
+static struct position just_before(const struct position *at)
+{
+	struct position p = *at;
+
+	if (p.row)
+		p.row--;
+	else if (p.offset--)
+		p.row = UINT64_MAX;
+	return p;
+}
+
+/* Was it put at this very place when the log was read before? */
+static int done_before(struct change_of *x, struct str db, struct str table, struct error *err)
+{
+	struct mysql_version v;
+	int found = version_at(x->c, db, table, x->at, &v, err);
+
+	if (found < 0)
+		return -1;
+	return found && position_cmp(&v.from, x->at) == 0 && v.definition;
+}
+
+/*
+ * The definition that ends here was read when this statement had run already: until here it was used for rows
+ * that were older than it.
+ */
+static void doubt(struct change_of *x, struct str db, struct str table,
+		  const struct mysql_version *before)
+{
+	if (!before->used || !before->read.file || position_cmp(&before->read, x->at) <= 0)
+		return;
+	note(x, db, table,
+	     "altered twice before its definition could be read: columns of the same type may have "
+	     "been taken for each other before the second time; binlog_row_metadata = FULL "
+	     "prevents "
+	     "it");
+}
+
+static int touch(struct change_of *x, struct str db, struct str table, bool rewritten,
+		 struct error *err)
+{
+	struct mysql_catalog *c = x->c;
+	struct position last = just_before(x->at);
+	struct mysql_version before, now;
+	AUTO(buf) struct buf why = { 0 };
+	int done = done_before(x, db, table, err);
+
+	if (done)
+		return done < 0 ? -1 : 0;
+	int found = version_at(c, db, table, &last, &before, err);
+
+	if (found < 0 || read_now(c, db, table, x->at, &x->arena, &now, err))
+		return -1;
+	bool known = found && before.definition;
+
+	if (known)
+		doubt(x, db, table, &before);
+	if (rewritten && (!known || !now.definition))
+		note(x, db, table, "columns were modified");
+	else if (rewritten && mysql_table_rewritten(before.definition, now.definition, &why))
+		note(x, db, table, buf_z(&why));
+	return put(c, db, table, &now, err);
+}
+
+static int forget(struct change_of *x, struct str db, struct str table, struct error *err)
+{
+	struct mysql_version none = { .from = *x->at };
+
+	return put(x->c, db, table, &none, err);
+}
+
+static struct moved *moved_of(struct change_of *x, struct str db, struct str table,
+			      struct error *err)
+{
+	struct position last = just_before(x->at);
+	struct mysql_version v;
+
+	for (size_t i = x->n; i > 0; i--)
+		if (str_eq(x->names[i - 1].db, db) && str_eq(x->names[i - 1].table, table))
+			return &x->names[i - 1];
+	int found = version_at(x->c, db, table, &last, &v, err);
+
+	if (found < 0)
+		return NULL;
+	struct moved *m = &x->names[x->n++];
+
+	*m = (struct moved){ .db = db, .table = table };
+	if (found && v.definition) {
+		AUTO(buf) struct buf json = { 0 };
+		struct mysql_table *copy = arena_zalloc(&x->arena, sizeof *copy);
+
+		mysql_table_json(v.definition, &json);
+		if (mysql_table_parse((struct str){ json.p, json.n }, &x->arena, copy, err))
+			return NULL;
+		m->definition = copy;
+	}
+	return m;
+}
+
+/*
+ * A table that takes the name of one that the same statement put aside is that table with other columns (gh-ost,
+ * pt-online-schema-change).  Otherwise its rows are new under this name.
+ */
+static int rename_one(struct change_of *x, const struct mysql_ddl_item *i, struct error *err)
+{
+	struct moved *from = moved_of(x, i->db, i->table, err);
+	size_t at = from ? (size_t)(from - x->names) : 0;
+	struct moved *to = from ? moved_of(x, i->to_db, i->to, err) : NULL;
+
+	if (!to)
+		return -1;
+	from = &x->names[at];
+	if (selected(x->c, i->to_db, i->to) && !to->taken &&
+	    !(from->definition && from->definition->sequence))
+		note(x, i->to_db, i->to, "another table was renamed to it, with the rows it has");
+	to->definition = from->definition;
+	from->definition = NULL;
+	from->taken = true;
+	to->taken = false;
+	return 0;
+}
+
+static int settle_names(struct change_of *x, struct error *err)
+{
+	for (size_t i = 0; i < x->n; i++) {
+		const struct moved *m = &x->names[i];
+
+		if (!mysql_captured(x->c->patterns, x->c->names, m->db, m->table))
+			continue;
+		int done = done_before(x, m->db, m->table, err);
+
+		if (done < 0)
+			return -1;
+		if (done)
+			continue;
+		if (m->taken ? forget(x, m->db, m->table, err)
+			     : !m->definition && touch(x, m->db, m->table, false, err))
+			return -1;
+		if (m->taken || !m->definition)
+			continue;
+		struct mysql_table named = *m->definition;
+
+		named.schema = m->db;
+		named.name = m->table;
+		if (put(x->c, m->db, m->table,
+			&(struct mysql_version){ .from = *x->at, .definition = &named }, err))
+			return -1;
+	}
+	return 0;
+}
+
+/* Of a table that is captured.  A sequence is put down as one, so that its rows are known for what they are. */
+static int apply(struct change_of *x, const struct mysql_ddl_item *i, bool rewritten,
+		 struct error *err)
+{
+	struct mysql_table sequence = {
+		.schema = i->db, .name = i->table, .engine = STR(""), .sequence = true
+	};
+
+	switch (i->kind) {
+	case MYSQL_CREATE:
+		if (i->sequence)
+			return put(x->c, i->db, i->table,
+				   &(struct mysql_version){ .from = *x->at,
+							    .definition = &sequence },
+				   err);
+		return touch(x, i->db, i->table, false, err);
+	case MYSQL_ALTER:
+		return i->same_columns ? 0 : touch(x, i->db, i->table, rewritten, err);
+	case MYSQL_DROP:
+		if (!i->sequence && !is_sequence(x->c, i->db, i->table))
+			note(x, i->db, i->table, "it was dropped");
+		return forget(x, i->db, i->table, err);
+	case MYSQL_PARTITION:
+		note(x, i->db, i->table, "partitions came, went or were emptied");
+		return 0;
+	default:
+		return 0;
+	}
+}
+
+static int drop_database(struct change_of *x, struct str db, struct error *err)
+{
+	for (size_t i = 0; i < x->c->live.n; i++) {
+		const struct mysql_table *t = &x->c->live.items[i];
+
+		if (x->c->wanted[i] && str_eq(t->schema, db))
+			note(x, t->schema, t->name, "its database was dropped");
+	}
+	return forget(x, db, (struct str){ NULL, 0 }, err);
+}
+
+/* An ALTER that renames too: nothing of the definition goes along. */
+static int alter_and_rename(struct change_of *x, const struct mysql_ddl_item *i, bool rewritten,
+			    struct error *err)
+{
+	struct moved *m = moved_of(x, i->db, i->table, err);
+
+	if (!m)
+		return -1;
+	m->definition = NULL;
+	if (rewritten && mysql_captured(x->c->patterns, x->c->names, i->db, i->table))
+		note(x, i->db, i->table, "columns were modified");
+	return 0;
+}
+
+static bool renamed_later(const struct mysql_statement_info *s, size_t at)
+{
+	for (size_t i = at + 1; i < s->nitems; i++)
+		if (s->items[i].kind == MYSQL_RENAME && str_eq(s->items[i].db, s->items[at].db) &&
+		    str_eq(s->items[i].table, s->items[at].table))
+			return true;
+	return false;
+}
+
+static int apply_item(struct change_of *x, const struct mysql_statement_info *s, size_t at,
+		      struct error *err)
+{
+	const struct mysql_ddl_item *i = &s->items[at];
+	bool rewritten = at + 1 < s->nitems && i[1].kind == MYSQL_REWRITE;
+
+	if (i->kind == MYSQL_DROP_DATABASE)
+		return drop_database(x, i->db, err);
+	if (i->kind == MYSQL_RENAME)
+		return rename_one(x, i, err);
+	if (i->kind == MYSQL_ALTER && !i->same_columns && renamed_later(s, at))
+		return alter_and_rename(x, i, rewritten, err);
+	if (!mysql_captured(x->c->patterns, x->c->names, i->db, i->table))
+		return 0;
+	return apply(x, i, rewritten, err);
+}
+
+/* Where the server keeps names in lower case, a statement may still write them otherwise. */
+static void fold(struct change_of *x, const struct mysql_statement_info *s,
+		 struct mysql_statement_info *out)
+{
+	*out = *s;
+	if (x->c->names != 1)
+		return;
+	out->items = arena_zalloc(&x->arena, s->nitems * sizeof *out->items);
+	for (size_t i = 0; i < s->nitems; i++) {
+		struct mysql_ddl_item *item = &out->items[i];
+
+		*item = s->items[i];
+		item->db = mysql_lower(item->db, &x->arena);
+		item->table = mysql_lower(item->table, &x->arena);
+		item->to_db = mysql_lower(item->to_db, &x->arena);
+		item->to = mysql_lower(item->to, &x->arena);
+	}
+}
+
+static int changed(void *ctx, const struct position *at, const struct mysql_statement_info *s,
+		   struct error *err)
+{
+	struct mysql_catalog *c = ctx;
+	struct change_of x = { .c = c, .at = at };
+
+	c->at = *at;
+	if (s->what == MYSQL_UNKNOWN) {
+		log_warning("a statement that is not understood: definitions are read again", NULL);
+		return forget(&x, (struct str){ NULL, 0 }, (struct str){ NULL, 0 }, err);
+	}
+	struct mysql_statement_info info;
+	int rc = 0;
+
+	fold(&x, s, &info);
+	x.names = xcalloc(2 * s->nitems, sizeof *x.names);
+	for (size_t i = 0; i < s->nitems && !rc; i++)
+		rc = apply_item(&x, &info, i, err);
+	if (!rc)
+		rc = settle_names(&x, err);
+	free(x.names);
+	arena_free(&x.arena);
+	return rc;
+}
+
+struct binlog_catalog mysql_catalog_callbacks(struct mysql_catalog *c)
+{
+	return (struct binlog_catalog){ c, selected, definition, changed };
+}
+
+int mysql_catalog_prune(struct mysql_catalog *c, const struct position *upto, struct error *err)
+{
+	return mysql_history_prune(c->history, upto, err);
+}
