@@ -190,27 +190,28 @@ static int verify(struct binlog_event *e, struct str bytes, struct error *err)
 
 /* --- format description --- */
 
-static bool version_at_least(const char *server, unsigned long want)
+/* Of "8.0.31-log": 8000031. */
+static uint32_t server_version(const char *server)
 {
-	unsigned long version = 0;
+	uint32_t version = 0;
 	const char *p = server;
 
 	for (int part = 0; part < 3; part++) {
-		unsigned long number = 0;
+		uint32_t number = 0;
 
-		for (; *p >= '0' && *p <= '9' && number < 1000; p++)
-			number = number * 10 + (unsigned long)(*p - '0');
+		for (; *p >= '0' && *p <= '9' && number < 100; p++)
+			number = number * 10 + (uint32_t)(*p - '0');
 		version = version * 1000 + number;
 		if (*p == '.')
 			p++;
 	}
-	return version >= want;
+	return version;
 }
 
 /* Does a server of that name end its format descriptions with a checksum's kind and a checksum? */
 static bool has_checksum_fields(const char *server)
 {
-	return version_at_least(server, strstr(server, "MariaDB") ? 5003000 : 5006001);
+	return server_version(server) >= (strstr(server, "MariaDB") ? 5003000 : 5006001);
 }
 
 /* `body` without the CRC. */
@@ -227,6 +228,7 @@ static int format_read(const struct binlog_event *e, struct str body, struct bin
 	if (binlog_end(e, &c, err))
 		return -1;
 	memcpy(out->server, server.p, server.n);
+	out->version = server_version(out->server);
 	if (version != 4 || header != BINLOG_HEADER)
 		return binlog_bad(e, err, "is not of format 4 (MySQL 5.0 and later)");
 	bool fields = has_checksum_fields(out->server);

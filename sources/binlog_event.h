@@ -38,6 +38,7 @@ const char *binlog_type_name(uint8_t type);	/* "Table_map"; "unknown" */
 /* What the format description event of a file says; valid until the next one. */
 struct binlog_format {
 	char		server[51];	/* "10.11.19-MariaDB-log" */
+	uint32_t	version;	/* 8.0.31: 8000031 */
 	bool		mariadb;
 	bool		checksum;	/* each event ends with a CRC-32, 4 bytes */
 	uint8_t		post[256];	/* post-header length of type i + 1, npost of them */

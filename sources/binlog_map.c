@@ -23,7 +23,7 @@
  * ENUM, SET and CHAR are all sent as STRING: the first byte of its metadata is the real type, the second the
  * length; of a CHAR longer than 255 bytes bits 8 and 9 of the length are in the type's byte, inverted.
  *
- * YEAR is one of the numeric columns (unsigned).  Among the character columns are MySQL's VECTOR, and MariaDB's
+ * YEAR is one of the numeric columns (unsigned) in MariaDB and MySQL since somewhere after 8.0.20.  Among the character columns are MySQL's VECTOR, and MariaDB's
  * geometry, UUID, INET4, INET6 (they are STRING), all as binary, and compressed columns.
  */
 #include "binlog_map.h"
@@ -55,6 +55,9 @@ struct map_reader {
 	struct binlog_map *m;
 	struct arena *a;
 	bool mariadb;
+	uint32_t version;
+	bool skip_year;    /* it is not one of the numeric columns */
+	bool unsure_signs; /* signedness can be read in two ways */
 	bool seen[FIELD_DIMENSIONS + 1];
 	struct error *err;
 };
@@ -63,7 +66,6 @@ typedef bool column_test(const struct map_reader *r, const struct binlog_map_col
 
 static bool is_numeric(const struct map_reader *r, const struct binlog_map_column *c)
 {
-	(void)r;
 	switch (c->type) {
 	case MYSQL_TINY:
 	case MYSQL_SHORT:
@@ -73,8 +75,9 @@ static bool is_numeric(const struct map_reader *r, const struct binlog_map_colum
 	case MYSQL_NEWDECIMAL:
 	case MYSQL_FLOAT:
 	case MYSQL_DOUBLE:
-	case MYSQL_YEAR:
 		return true;
+	case MYSQL_YEAR:
+		return !r->skip_year;
 	default:
 		return false;
 	}
@@ -254,18 +257,46 @@ static int read_types(struct map_reader *r, struct str types, struct str meta, s
 
 /* --- optional metadata --- */
 
-static bool read_signedness(struct map_reader *r, struct cursor *c)
+enum signs { SIGNS_MISFIT, SIGNS_DIFFER, SIGNS_SAME };
+
+/* Goes through the bits of the numeric columns; `set`: stores them, otherwise compares them with what is stored. */
+static enum signs signs(struct map_reader *r, struct str bits, bool skip_year, bool set)
 {
 	struct binlog_map_column *col;
-	struct str bits = get_bytes(c, cursor_left(c));
+	enum signs found = SIGNS_SAME;
 	size_t n = 0;
 
+	r->skip_year = skip_year;
 	for (size_t i = 0; (col = next_column(r, is_numeric, &i)); n++) {
 		if (n / 8 >= bits.n)
-			return false;
-		col->is_unsigned = ((uint8_t)bits.p[n / 8] >> (7 - n % 8) & 1) != 0;
+			return SIGNS_MISFIT;
+		bool is_unsigned = ((uint8_t)bits.p[n / 8] >> (7 - n % 8) & 1) != 0;
+
+		if (col->type == MYSQL_YEAR)
+			continue;
+		if (set)
+			col->is_unsigned = is_unsigned;
+		else if (col->is_unsigned != is_unsigned)
+			found = SIGNS_DIFFER;
 	}
-	return bits.n == (n + 7) / 8;
+	return bits.n == (n + 7) / 8 ? found : SIGNS_MISFIT;
+}
+
+/*
+ * Whether YEAR has a bit is known of MySQL up to 8.0.20 (no) and from 8.0.29 on, and of MariaDB (yes).  In
+ * between both are tried; where they differ the map does not say what is unsigned.
+ */
+static bool read_signedness(struct map_reader *r, struct cursor *c)
+{
+	struct str bits = get_bytes(c, cursor_left(c));
+	bool skip_year = !r->mariadb && r->version < 8000021;
+
+	if (r->mariadb || r->version < 8000021 || r->version >= 8000029)
+		return signs(r, bits, skip_year, true) != SIGNS_MISFIT;
+	if (signs(r, bits, true, true) == SIGNS_MISFIT)
+		return signs(r, bits, false, true) != SIGNS_MISFIT;
+	r->unsure_signs = signs(r, bits, false, false) == SIGNS_DIFFER;
+	return true;
 }
 
 static bool read_visibility(struct map_reader *r, struct cursor *c)
@@ -437,7 +468,7 @@ static void set_known(struct map_reader *r)
 	const bool *seen = r->seen;
 
 	m->has_names = seen[FIELD_NAMES];
-	m->has_signedness = seen[FIELD_SIGNEDNESS] || !has_any(r, is_numeric);
+	m->has_signedness = (seen[FIELD_SIGNEDNESS] && !r->unsure_signs) || !has_any(r, is_numeric);
 	m->has_charset = seen[FIELD_DEFAULT_CHARSET] || seen[FIELD_COLUMN_CHARSET] ||
 			 !has_any(r, is_character);
 	m->has_labels = (seen[FIELD_ENUM_LABELS] || !has_any(r, is_enum)) &&
@@ -508,7 +539,14 @@ int binlog_map_parse(const struct binlog_event *e, const struct binlog_format *f
 		     struct arena *a, struct binlog_map *out, struct error *err)
 {
 	struct cursor c = cursor_of(e->body);
-	struct map_reader r = { .e = e, .m = out, .a = a, .mariadb = format->mariadb, .err = err };
+	struct map_reader r = {
+		.e = e,
+		.m = out,
+		.a = a,
+		.mariadb = format->mariadb,
+		.version = format->version,
+		.err = err,
+	};
 
 	if (read_head(e, format, &c, out, err))
 		return -1;
