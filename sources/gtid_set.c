@@ -583,9 +583,9 @@ static int add_previous(struct gtid_set *s, const struct binlog_event *e, struct
 	while (n--)
 		if (!add_source(s, &c, tagged))
 			return binlog_bad(e, err, "has a damaged source");
-	if (c.bad || c.p != c.end)
+	if (!c.bad && c.p != c.end)
 		return binlog_bad(e, err, "has bytes after its end");
-	return 0;
+	return binlog_end(e, &c, err);
 }
 
 static int add_list(struct gtid_set *s, const struct binlog_event *e, struct error *err)
