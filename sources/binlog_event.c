@@ -225,8 +225,8 @@ static int format_read(const struct binlog_event *e, struct str body, struct bin
 	*out = (struct binlog_format){ 0 };
 	get_u32le(&c);
 	uint8_t header = get_u8(&c);
-	if (binlog_end(e, &c, err))
-		return -1;
+	if (!server.p || c.bad)
+		return binlog_bad(e, err, "is truncated");
 	memcpy(out->server, server.p, server.n);
 	out->version = server_version(out->server);
 	if (version != 4 || header != BINLOG_HEADER)

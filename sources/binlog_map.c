@@ -303,7 +303,7 @@ static bool read_visibility(struct map_reader *r, struct cursor *c)
 {
 	struct str bits = get_bytes(c, cursor_left(c));
 
-	if (bits.n != (r->m->ncolumns + 7) / 8)
+	if (!bits.p || bits.n != (r->m->ncolumns + 7) / 8)
 		return false;
 	for (size_t i = 0; i < r->m->ncolumns; i++)
 		r->m->columns[i].invisible = ((uint8_t)bits.p[i / 8] >> (7 - i % 8) & 1) == 0;
@@ -554,9 +554,9 @@ int binlog_map_parse(const struct binlog_event *e, const struct binlog_format *f
 	struct str meta = get_bytes(&c, binlog_lenenc(&c));
 	struct str nullable = get_bytes(&c, (types.n + 7) / 8);
 
-	if (binlog_end(e, &c, err))
-		return -1;
-	if (types.n == 0)
+	if (c.bad)
+		return binlog_bad(e, err, "is truncated");
+	if (!nullable.p || types.n == 0)
 		return binlog_bad(e, err, "has no columns");
 	out->ncolumns = types.n;
 	out->columns = arena_zalloc(a, types.n * sizeof *out->columns);

@@ -550,7 +550,7 @@ static bool add_source(struct gtid_set *s, struct cursor *c, bool tagged)
 	struct str uuid = get_bytes(c, 16);
 	uint64_t end = 0;
 
-	if (tagged && !get_tag(c, tag))
+	if (!uuid.p || (tagged && !get_tag(c, tag)))
 		return false;
 	uint64_t n = get_u64le(c);
 

@@ -199,7 +199,7 @@ static void tagged(void **state)
 		  "0c"
 		  "00"
 		  "02"
-		  "0104",
+		  "0102",
 		  NULL, "truncated" },
 		{ "02"
 		  "0e"
