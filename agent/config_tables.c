@@ -34,15 +34,14 @@ static const struct option pipeline[] = {
 };
 
 static const char *const source_names[] = { "postgres", "mysql", NULL };
-static const char *const source_names_later[] = { "mysql", NULL };
 static const char *const acks[] = { "sink", "spool", NULL };
 static const char *const on_errors[] = { "quarantine", "stop", NULL };
 static const char *const on_errors_later[] = { "quarantine", NULL };
 static const char *const invalid_bytes[] = { "stop", "replace", "bytes", NULL };
 
 static const struct option source[] = {
-	OPT_ENUM_LATER(source_config, type, "type", NULL, source_names, source_names_later,
-		       OPTION_REQUIRED, "The kind of database (mysql is MariaDB too)."),
+	OPT_ENUM(source_config, type, "type", NULL, source_names, OPTION_REQUIRED,
+		 "The kind of database (mysql is MariaDB too)."),
 	OPT_STRING(source_config, url, "url", NULL, OPTION_REQUIRED | OPTION_SECRET,
 		   "Address of the database: postgresql:// as libpq takes it, or mysql://."),
 	OPT_STRING(source_config, password, "password", NULL, OPTION_SECRET,

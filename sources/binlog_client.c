@@ -89,12 +89,6 @@ struct mysql_conn {
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-static void init_library(void)
-{
-	if (mysql_library_init(0, NULL, NULL))
-		log_error("the MySQL client library cannot be initialised", NULL);
-}
-
 /* --- errors --- */
 
 static bool passing(unsigned code)
@@ -214,6 +208,57 @@ static void set_authentication(MYSQL *m, int sslmode)
 			       "client_ed25519,parsec,auth_gssapi_client");
 }
 
+/*
+ * The Connector goes on in plaintext with a server that has no TLS, and may hand it the password as it is.  So its
+ * first words are looked at as they are read, and such a connection is cut before anything was said.
+ */
+static _Thread_local struct {
+	bool watching, first, cut;
+} greeting;
+
+extern int ma_pvio_register_callback(my_bool add, void (*fn)(int mode, MYSQL *mysql,
+							     const unsigned char *p, size_t n));
+
+/* u24 length, u8 number, u8 10, version NUL, u32 id, 8 bytes, NUL, u16 capabilities */
+static bool offers_tls(struct str bytes)
+{
+	struct cursor c = cursor_of(bytes);
+
+	(void)get_bytes(&c, 4);
+	if (get_u8(&c) != 10)
+		return true; /* an error: the library says which */
+	(void)get_cstr(&c);
+	(void)get_bytes(&c, 4 + 8 + 1);
+	return (get_u16le(&c) & CLIENT_SSL) && !c.bad;
+}
+
+static void on_bytes(int mode, MYSQL *mysql, const unsigned char *p, size_t n)
+{
+	if (!greeting.watching || !greeting.first || mode != 0 || (ssize_t)n <= 0)
+		return;
+	greeting.first = false;
+	greeting.cut = !offers_tls((struct str){ (const char *)p, n });
+	if (greeting.cut)
+		(void)shutdown((int)mysql_get_socket(mysql), SHUT_RDWR);
+}
+
+static void watch_greeting(bool on)
+{
+	greeting.watching = greeting.first = on;
+	if (on)
+		greeting.cut = false;
+}
+
+static bool greeting_lacks_tls(void)
+{
+	return greeting.cut;
+}
+
+static void library_ready(void)
+{
+	ma_pvio_register_callback(1, on_bytes);
+}
+
 static bool buffers_unknown(MYSQL *m)
 {
 	const char *library = NULL;
@@ -260,6 +305,20 @@ static void set_authentication(MYSQL *m, int sslmode)
 	mysql_options(m, MYSQL_OPT_GET_SERVER_PUBLIC_KEY, &fetch_key);
 }
 
+static void library_ready(void)
+{
+}
+
+static void watch_greeting(bool on)
+{
+	(void)on; /* this library refuses by itself */
+}
+
+static bool greeting_lacks_tls(void)
+{
+	return false;
+}
+
 static bool buffers_unknown(MYSQL *m)
 {
 	(void)m;
@@ -273,6 +332,13 @@ static bool has_buffered(const struct mysql_conn *c)
 }
 
 #endif
+
+static void init_library(void)
+{
+	if (mysql_library_init(0, NULL, NULL))
+		log_error("the MySQL client library cannot be initialised", NULL);
+	library_ready();
+}
 
 static void set_options(MYSQL *m, const struct mysql_url *u, int sslmode, const char *program,
 			unsigned seconds)
@@ -303,10 +369,20 @@ static int connect_once(struct mysql_conn *c, const struct mysql_url *u, int ssl
 	if (!c->mysql)
 		abort(); /* no memory */
 	set_options(c->mysql, u, sslmode, program, seconds);
-	return mysql_real_connect(c->mysql, u->socket ? NULL : u->host, u->user, u->password,
-				  *u->database ? u->database : NULL, u->port, u->socket, 0)
-		       ? 0
-		       : -1;
+	watch_greeting(sslmode != MYSQL_SSL_DISABLE);
+	MYSQL *done = mysql_real_connect(c->mysql, u->socket ? NULL : u->host, u->user, u->password,
+					 *u->database ? u->database : NULL, u->port, u->socket, 0);
+
+	watch_greeting(false);
+	return done ? 0 : -1;
+}
+
+static int refuse_plaintext(const struct mysql_conn *c, struct error *err)
+{
+	return fail(err, ERR_FATAL,
+		    "the server at %s has no TLS and source.url asks for it: set ssl_cert and "
+		    "ssl_key on the server, or use sslmode=disable or prefer",
+		    c->where);
 }
 
 /* prefer: without TLS where it cannot be had, as libpq does. */
@@ -317,7 +393,11 @@ static int connect_as_told(struct mysql_conn *c, const struct mysql_url *u, cons
 
 	if (connect_once(c, u, u->sslmode, program, seconds) == 0)
 		return 0;
-	if (prefer && mysql_errno(c->mysql) == CR_SSL_CONNECTION_ERROR &&
+	bool no_tls = greeting_lacks_tls();
+
+	if (no_tls && !prefer)
+		return refuse_plaintext(c, err);
+	if (prefer && (no_tls || mysql_errno(c->mysql) == CR_SSL_CONNECTION_ERROR) &&
 	    connect_once(c, u, MYSQL_SSL_DISABLE, program, seconds) == 0)
 		return 0;
 	return mysql_fail(c, "cannot connect", err);
@@ -325,13 +405,9 @@ static int connect_as_told(struct mysql_conn *c, const struct mysql_url *u, cons
 
 static int check_tls(struct mysql_conn *c, const struct mysql_url *u, struct error *err)
 {
-	if (u->sslmode < MYSQL_SSL_REQUIRE || mysql_conn_encrypted(c))
-		return 0;
-	return fail(err, ERR_FATAL,
-		    "the server at %s has no TLS and source.url asks for it: set ssl_cert and "
-		    "ssl_key "
-		    "on the server, or use sslmode=disable or prefer",
-		    c->where);
+	bool fine = u->sslmode < MYSQL_SSL_REQUIRE || mysql_conn_encrypted(c);
+
+	return fine ? 0 : refuse_plaintext(c, err);
 }
 
 /* Settings that change what statements mean and give. */
@@ -582,7 +658,7 @@ int binlog_dump_judge(unsigned code, const char *text, const char *where, struct
 			   "SLAVE ON *.* TO the user of source.url",
 			   where, text);
 	else
-		(void)fail(err, passing(code) ? ERR_RETRY : ERR_FATAL,
+		(void)fail(err, kind_of(code, text),
 			   "the server at %s ended its binary log: %s (%u)", where,
 			   *text ? text : "the connection is lost", code);
 	err->code = (int)code;

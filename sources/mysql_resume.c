@@ -109,7 +109,7 @@ static int cmp_sets(const struct mysql_resume *a, const struct mysql_resume *b)
 	bool within = gtid_set_contains(y, x), around = gtid_set_contains(x, y);
 
 	if (within && around)
-		return cmp_places(a, b);
+		return 0; /* places of two logs say nothing */
 	return within ? -1 : 1;
 }
 

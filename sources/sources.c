@@ -5,6 +5,6 @@
 
 const struct source_type source_types[] = {
 	{ "postgres", &postgres_source },
-	{ "mysql", NULL },
+	{ "mysql", &mysql_source },
 	{ 0 },
 };

@@ -6,6 +6,6 @@
 
 #include "source.h"
 
-extern const struct source_ops postgres_source;
+extern const struct source_ops postgres_source, mysql_source;
 
 #endif

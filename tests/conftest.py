@@ -15,6 +15,7 @@ import pytest
 
 from tests.lib import agent as agents
 from tests.lib import judge, mysql, pg
+from tests.lib.mysql_way import Way
 
 MYSQL_DEFAULT = ("mariadb10.11", "mysql8.0")
 MYSQL_VERSIONS = [v for v in os.environ.get("MYSQL_VERSIONS", "").replace("all", ",".join(mysql.ALL)).split(",") if v]
@@ -212,4 +213,25 @@ def pipeline(db, make_agent):
         db.script(script)
         p = Pipeline(db, make_agent(db, tables=tables, **kw))
         return p.begin() if begin else p
+    return make
+
+
+@pytest.fixture
+def way(mydb, make_agent):
+    """way(*script, begin=True, ...): the tables made, the first start done."""
+    def make(*script, begin=True, db=mydb, url=None, **kw):
+        db.script(*script)
+        w = Way(db, make_agent(url or db.url(), tables=kw.pop("tables", f"{db.name}.*"), **kw))
+        return w.begin() if begin else w
+    return make
+
+
+@pytest.fixture
+def own_way(own_mysql, make_agent):
+    """The same on a server of its own: own_way(*script, gtid=True, settings={}, ...)."""
+    def make(*script, gtid=True, settings=None, begin=True, **kw):
+        server = own_mysql(gtid=gtid, **(settings or {}))
+        db = server.database("erp", *script)
+        w = Way(db, make_agent(db.url(), tables="erp.*", **kw))
+        return w.begin() if begin else w
     return make

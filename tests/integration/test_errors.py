@@ -39,7 +39,7 @@ def test_wrong_value(agent, section, key, value, says):
 
 @pytest.mark.parametrize("section, values, says", [
     ("sink far", {"type": "mysql", "url": "mysql://127.0.0.1:1/d"}, "mysql"),
-    ("source", {"type": "mysql"}, "mysql"), ("snapshot", {"mode": "only"}, "only"),
+    ("snapshot", {"mode": "only"}, "only"),
     ("source", {"on_error": "quarantine"}, "quarantine")])
 def test_what_is_not_there_yet_is_refused_by_name(agent, section, values, says):
     agent.set(section, **values)

@@ -296,9 +296,8 @@ static void what_has_no_code_is_refused_by_name(void **state)
 	refused(PIPELINE SOURCE "on_error = \"quarantine\"\n" SINK,
 		"a.conf:7: [source] on_error = \"quarantine\" is not available in this version; "
 		"available: stop");
-	refused(PIPELINE "[source]\ntype = mysql\nurl = mysql://h\ntables = x\n" SINK,
-		"a.conf:4: [source] type = mysql is not available in this version; available: "
-		"postgres");
+	refused(PIPELINE "[source]\ntype = mysql\nurl = postgresql://h\ntables = x\n" SINK,
+		"a.conf:5: [source] url does not begin with mysql://");
 	/* A misspelt key is named before what has no code. */
 	refused_with(PIPELINE SOURCE SINK "[snapshot]\nmode = only\nworker = 2\n", "no key worker");
 }
