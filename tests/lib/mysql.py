@@ -95,7 +95,7 @@ def settings_of(flavor, version):
             extra["ssl"] = "OFF"
         return extra
     extra["innodb_redo_log_capacity" if v >= (8, 0, 30) else "innodb_log_file_size"] = "48M"
-    extra["gtid_mode"] = "OFF"
+    extra["gtid_mode"] = extra["enforce_gtid_consistency"] = "OFF"
     if v < (5, 7):
         extra["explicit_defaults_for_timestamp"] = "ON"
     if v >= (8, 0):
@@ -210,7 +210,7 @@ class Server:
 
     def initialise(self):
         """Fill an empty data folder: done once for each version, for its template."""
-        self.configure(log_bin=None, binlog_format=None, binlog_row_metadata=None, gtid_mode=None,
+        self.configure(log_bin=None, binlog_format=None, binlog_row_metadata=None,
                        skip_log_bin="ON", skip_networking="ON")
         if self.is_mariadb:
             self.data.mkdir()
