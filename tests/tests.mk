@@ -52,7 +52,7 @@ compat: $(PROGRAM) $(VENV)/ready	## both protocols and integration tests against
 	POSTGRES_VERSIONS=10,11,12,13,14,15,16,17,18 $(PYTEST) -q -n 2 --dist worksteal tests/integration $(ARGS)
 
 fuzz:			## every fuzz target for FUZZ_SECONDS (600)
-	@$(APT) $(DEPS_BUILD) clang
+	@$(APT) $(DEPS_BUILD) clang libclang-rt-dev
 	tests/fuzz/run.sh
 
 bench: $(PROGRAM) $(VENV)/ready	## speed and memory as ratios in one run

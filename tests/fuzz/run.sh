@@ -10,7 +10,7 @@ cd "$(dirname "$0")/../.."
 seconds=${FUZZ_SECONDS:-600}
 cores=${FUZZ_JOBS:-$(nproc)}
 build=${FUZZ_BUILD:-build/fuzz}
-libs="libpq libzstd zlib jansson avro-c sqlite3 libmicrohttpd libsystemd libcrypto rdkafka"
+libs="libpq libmariadb libzstd zlib jansson avro-c sqlite3 libmicrohttpd libsystemd libcrypto rdkafka"
 
 command -v clang >/dev/null || { echo "run.sh: clang is missing: apt-get install clang" >&2; exit 1; }
 make -s -j"$cores" BUILD="$build" CC=clang \
