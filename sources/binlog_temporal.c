@@ -191,9 +191,14 @@ static struct moment unpack_date(unsigned v)
 	return (struct moment){ .year = v >> 9, .month = v >> 5 & 15, .day = v & 31 };
 }
 
+static uint64_t magnitude(int64_t packed)
+{
+	return packed < 0 ? 0 - (uint64_t)packed : (uint64_t)packed;
+}
+
 static struct moment unpack(int64_t packed)
 {
-	uint64_t v = (uint64_t)(packed < 0 ? -packed : packed), whole = v / FRACTION;
+	uint64_t v = magnitude(packed), whole = v / FRACTION;
 	unsigned months = (unsigned)(whole >> 22);
 
 	return (struct moment){
@@ -212,7 +217,7 @@ static struct moment unpack_time(int64_t packed)
 {
 	struct moment t = unpack(packed);
 
-	t.hour = (unsigned)((packed < 0 ? -packed : packed) / FRACTION >> 12 & 1023);
+	t.hour = (unsigned)(magnitude(packed) / FRACTION >> 12 & 1023);
 	t.year = t.month = t.day = 0;
 	return t;
 }

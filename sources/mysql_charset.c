@@ -167,9 +167,9 @@ static size_t ascii_run(const uint8_t *p, size_t n)
 
 bool charset_utf8_valid(struct str s)
 {
-	const uint8_t *p = (const uint8_t *)s.p, *end = p + s.n;
+	const uint8_t *p = (const uint8_t *)s.p, *end = s.n ? p + s.n : p;
 
-	for (;;) {
+	while (p != end) {
 		p += ascii_run(p, (size_t)(end - p));
 		if (p == end)
 			return true;
@@ -184,6 +184,7 @@ bool charset_utf8_valid(struct str s)
 			return false;
 		p += length;
 	}
+	return true;
 }
 
 static char *put_utf8(char *to, uint32_t c)
