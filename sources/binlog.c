@@ -466,9 +466,9 @@ static int place_error(const struct binlog *d, struct error *err)
 
 int binlog_go_on(struct binlog *d, struct batch *b, struct error *err)
 {
-	while (binlog_more(d) && b->arena.used < PIECE) {
-		size_t before = b->nchanges;
+	size_t before = b->nchanges;
 
+	while (binlog_more(d) && b->arena.used < PIECE) {
 		if ((d->replaying ? replay_one(d, b, err) : payload_one(d, b, err)) == 0)
 			continue;
 		b->nchanges = before;
