@@ -352,7 +352,7 @@ static int make_bit(const struct source *s)
 {
 	unsigned bits = (s->column->meta >> 8) * 8u + (s->column->meta & 0xff);
 
-	if (bits < 1 || bits > 64)
+	if (bits < 1 || bits > 64 || (s->column->meta & 0xff) > 7)
 		return refuse(s, "its metadata is not what the type has");
 	s->out->size = (bits + 7) / 8;
 	give(s, bits == 1 ? CELL_BIT : CELL_BITS, bits == 1 ? COL_BOOL : COL_BYTES,
