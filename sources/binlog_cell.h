@@ -56,6 +56,9 @@ bool binlog_decimal(struct cursor *c, unsigned precision, unsigned scale, struct
 /* The same as the server prints it. */
 bool binlog_decimal_text(struct cursor *c, unsigned precision, unsigned scale, struct arena *a, struct str *out);
 
+/* binlog_json_text(); bare: without the .0 of a double that is a whole number. */
+MUST_CHECK int binlog_json_print(struct str binary, bool bare, struct arena *a, struct str *out, struct error *err);
+
 /* A packed DATETIME or TIME of MySQL 5.6 and later, as in cells and in JSON; how many digits are to be printed. */
 struct str binlog_print_datetime(int64_t packed, bool date_only, unsigned digits, struct arena *a);
 struct str binlog_print_time(int64_t packed, unsigned digits, struct arena *a);

@@ -24,6 +24,7 @@
 #include "value_text.h"
 
 #define LENGTH_BYTES 5
+#define BASE64_LINE  57 /* bytes: 76 characters */
 /* Most that one byte of a document becomes: a control character "\u0001"; for what is less than that, some more. */
 #define TEXT_FACTOR 16
 #define TEXT_LEAST  1024
@@ -160,7 +161,13 @@ bool json_item(const struct json_container *c, uint32_t i, struct str *key, stru
 
 /* --- printing --- */
 
-static int put_value(struct buf *b, struct arena *a, const struct json_value *v, unsigned depth);
+struct printer {
+	struct buf b;
+	struct arena *a;
+	bool bare; /* no ".0" after a whole double */
+};
+
+static int put_value(struct printer *p, const struct json_value *v, unsigned depth);
 
 static void put_string(struct buf *b, struct str s)
 {
@@ -215,8 +222,8 @@ static size_t shortest_digits(double d, char digits[20], int *point)
 	return n;
 }
 
-/* As my_gcvt() of the server prints it; a whole number ends in ".0". */
-static void put_double(struct buf *b, double d)
+/* As my_gcvt() of the server prints it. */
+static void put_double(struct buf *b, double d, bool bare)
 {
 	char digits[20];
 	int point;
@@ -230,7 +237,7 @@ static void put_double(struct buf *b, double d)
 	if (signbit(d))
 		buf_addc(b, '-');
 	if (d == 0.0) {
-		buf_adds(b, "0.0");
+		buf_adds(b, bare ? "0" : "0.0");
 	} else if (point < -14 || point > 15) {
 		buf_addc(b, digits[0]);
 		if (n > 1)
@@ -248,16 +255,28 @@ static void put_double(struct buf *b, double d)
 		buf_add(b, digits, whole);
 		for (size_t i = whole; i < (size_t)point; i++)
 			buf_addc(b, '0');
-		buf_addc(b, '.');
+		if (n > whole || !bare)
+			buf_addc(b, '.');
 		if (n > whole)
 			buf_add(b, digits + whole, n - whole);
-		else
+		else if (!bare)
 			buf_addc(b, '0');
 	}
 }
 
-static int put_opaque(struct buf *b, struct arena *a, const struct json_value *v)
+/* In lines of 76 characters, as the server's own encoder makes them.  (5.7 forgets to escape the newlines.) */
+static void put_base64(struct buf *b, struct str s)
 {
+	for (; s.n > BASE64_LINE; s.p += BASE64_LINE, s.n -= BASE64_LINE) {
+		value_base64(b, (struct str){ s.p, BASE64_LINE });
+		buf_adds(b, "\\n");
+	}
+	value_base64(b, s);
+}
+
+static int put_opaque(struct printer *p, const struct json_value *v)
+{
+	struct buf *b = &p->b;
 	struct cursor c = cursor_of(v->data);
 	struct str text;
 
@@ -265,7 +284,7 @@ static int put_opaque(struct buf *b, struct arena *a, const struct json_value *v
 	case MYSQL_NEWDECIMAL: {
 		unsigned precision = get_u8(&c), scale = get_u8(&c);
 
-		if (c.bad || !binlog_decimal_text(&c, precision, scale, a, &text))
+		if (c.bad || !binlog_decimal_text(&c, precision, scale, p->a, &text))
 			return -1;
 		buf_add(b, text.p, text.n);
 		return 0;
@@ -274,14 +293,14 @@ static int put_opaque(struct buf *b, struct arena *a, const struct json_value *v
 	case MYSQL_DATETIME:
 	case MYSQL_TIMESTAMP:
 		text = binlog_print_datetime((int64_t)get_u64le(&c), v->field_type == MYSQL_DATE, 6,
-					     a);
+					     p->a);
 		break;
 	case MYSQL_TIME:
-		text = binlog_print_time((int64_t)get_u64le(&c), 6, a);
+		text = binlog_print_time((int64_t)get_u64le(&c), 6, p->a);
 		break;
 	default:
 		buf_addf(b, "\"base64:type%u:", v->field_type);
-		value_base64(b, v->data);
+		put_base64(b, v->data);
 		buf_addc(b, '"');
 		return 0;
 	}
@@ -289,8 +308,9 @@ static int put_opaque(struct buf *b, struct arena *a, const struct json_value *v
 	return c.bad ? -1 : 0;
 }
 
-static int put_container(struct buf *b, struct arena *a, const struct json_value *v, unsigned depth)
+static int put_container(struct printer *p, const struct json_value *v, unsigned depth)
 {
+	struct buf *b = &p->b;
 	struct json_container c;
 	struct json_value item;
 	struct str key;
@@ -307,7 +327,7 @@ static int put_container(struct buf *b, struct arena *a, const struct json_value
 			put_string(b, key);
 			buf_add(b, ": ", 2);
 		}
-		if (put_value(b, a, &item, depth + 1) || b->overflow)
+		if (put_value(p, &item, depth + 1) || b->overflow)
 			return -1;
 	}
 	buf_addc(b, c.object ? '}' : ']');
@@ -338,8 +358,9 @@ static void put_unsigned(struct buf *b, uint64_t v)
 	buf_add(b, text, (size_t)snprintf(text, sizeof text, "%llu", (unsigned long long)v));
 }
 
-static int put_value(struct buf *b, struct arena *a, const struct json_value *v, unsigned depth)
+static int put_value(struct printer *p, const struct json_value *v, unsigned depth)
 {
+	struct buf *b = &p->b;
 	struct cursor c = cursor_of(v->data);
 	uint64_t bits;
 	double d;
@@ -349,7 +370,7 @@ static int put_value(struct buf *b, struct arena *a, const struct json_value *v,
 	case JSON_LARGE_OBJECT:
 	case JSON_SMALL_ARRAY:
 	case JSON_LARGE_ARRAY:
-		return put_container(b, a, v, depth);
+		return put_container(p, v, depth);
 	case JSON_LITERAL:
 		return put_literal(b, get_u8(&c));
 	case JSON_INT16:
@@ -369,32 +390,39 @@ static int put_value(struct buf *b, struct arena *a, const struct json_value *v,
 	case JSON_DOUBLE:
 		bits = get_u64le(&c);
 		memcpy(&d, &bits, sizeof d);
-		put_double(b, d);
+		put_double(b, d, p->bare);
 		return 0;
 	case JSON_STRING:
 		put_string(b, v->data);
 		return 0;
 	case JSON_OPAQUE:
-		return put_opaque(b, a, v);
+		return put_opaque(p, v);
 	}
 	return -1;
 }
 
-int binlog_json_text(struct str binary, struct arena *a, struct str *out, struct error *err)
+int binlog_json_print(struct str binary, bool bare, struct arena *a, struct str *out,
+		      struct error *err)
 {
 	struct json_value v;
 	/* Items of a damaged document may share their bytes: without a bound the text would have none. */
-	struct buf b = { .max = TEXT_FACTOR * binary.n + TEXT_LEAST };
+	struct printer p = { .b = { .max = TEXT_FACTOR * binary.n + TEXT_LEAST },
+			     .a = a,
+			     .bare = bare };
 
-	if (!json_document(binary, &v) || put_value(&b, a, &v, 1) || b.overflow) {
-		buf_free(&b);
+	if (!json_document(binary, &v) || put_value(&p, &v, 1) || p.b.overflow) {
+		buf_free(&p.b);
 		return fail(err, ERR_FATAL,
 			    "%zu bytes that are not a JSON document in the server's binary form; "
-			    "the log "
-			    "is damaged, or of a server version that is not known",
+			    "the log is damaged, or of a server version that is not known",
 			    binary.n);
 	}
-	arena_adopt(a, b.p, b.room, free);
-	*out = (struct str){ b.p, b.n };
+	arena_adopt(a, p.b.p, p.b.room, free);
+	*out = (struct str){ p.b.p, p.b.n };
 	return 0;
+}
+
+int binlog_json_text(struct str binary, struct arena *a, struct str *out, struct error *err)
+{
+	return binlog_json_print(binary, false, a, out, err);
 }

@@ -17,13 +17,13 @@
  *	GEOMETRY	u32 SRID, then WKB
  *	compressed	(MariaDB) u8: method << 4 | 8 if without zlib's wrapping | n, the length in n bytes, big-endian,
  *			then the data; method 0: as it is, 8: zlib
- *	UUID		(MariaDB) 16 bytes; a version above 5 or another variant than RFC 4122's as they are printed, others
- *			with their segments the other way round
- *	INET4, INET6	(MariaDB) the address, in network order
+ *	UUID, INET6	(MariaDB) as BINARY(16): the bytes in the order of print
+ *	INET4		(MariaDB) as BINARY(4)
  *
  * Dates and times: binlog_temporal.c; JSON: binlog_json.c.
  */
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <zlib.h>
 
 #include "avro.h"
@@ -368,36 +368,85 @@ static bool give_geometry(struct str s, struct arena *a, struct value *out)
 	return true;
 }
 
+/* In the order of print; only MariaDB's tables turn some versions round. */
 static void give_uuid(struct str stored, struct arena *a, struct value *out)
 {
-	static const uint8_t swapped[] = { 12, 13, 14, 15, 10, 11, 8, 9, 6, 7, 0, 1, 2, 3, 4, 5 };
-	const uint8_t *b = (const uint8_t *)stored.p;
 	char *text = arena_alloc(a, 36), *p = text;
-	/* A time-ordered or foreign one shows its version and variant where they stand in print. */
-	bool plain = (b[6] >= 0x60 && (b[8] & 0x80)) || !(b[8] & 0x80);
 
 	for (size_t i = 0; i < 16; i++) {
 		if (i == 4 || i == 6 || i == 8 || i == 10)
 			*p++ = '-';
-		p = put_hex(p, b[plain ? i : swapped[i]]);
+		p = put_hex(p, (uint8_t)stored.p[i]);
 	}
 	out->s = (struct str){ text, 36 };
 }
 
+/* The longest run of zero words, the first of equals: inet_ntop() of the C library leaves a single one alone. */
+static size_t zero_run(const uint16_t *words, size_t *length)
+{
+	size_t best = 8;
+
+	*length = 0;
+	for (size_t i = 0, n; i < 8; i += n + 1) {
+		for (n = 0; i + n < 8 && !words[i + n]; n++)
+			;
+		if (n > *length) {
+			*length = n;
+			best = i;
+		}
+	}
+	return best;
+}
+
+/* As the server prints an IPv6 address; the last two words of a mapped or compatible one as IPv4. */
+static void give_inet6(struct str stored, struct arena *a, struct value *out)
+{
+	struct cursor c = cursor_of(stored);
+	uint16_t words[8];
+	char *text = arena_alloc(a, INET6_ADDRSTRLEN), *p = text, *end = text + INET6_ADDRSTRLEN;
+	size_t length;
+
+	for (size_t i = 0; i < 8; i++)
+		words[i] = get_u16be(&c);
+	size_t gap = zero_run(words, &length);
+
+	for (size_t i = 0; i < 8; i++) {
+		if (i == gap) {
+			p = stpcpy(p, i == 0 ? "::" : ":");
+			i += length - 1;
+		} else if (i == 6 && gap == 0 &&
+			   (length == 6 || (length == 5 && words[5] == 0xffff))) {
+			inet_ntop(AF_INET, stored.p + 12, p, (socklen_t)(end - p));
+			p += strlen(p);
+			break;
+		} else {
+			p += snprintf(p, (size_t)(end - p), i == 7 ? "%x" : "%x:", words[i]);
+		}
+	}
+	out->s = (struct str){ text, (size_t)(p - text) };
+}
+
+static void give_inet4(struct str stored, struct arena *a, struct value *out)
+{
+	char *text = arena_alloc(a, INET_ADDRSTRLEN);
+
+	inet_ntop(AF_INET, stored.p, text, INET_ADDRSTRLEN);
+	out->s = str_z(text);
+}
+
+/* MariaDB's types of fixed size, whose zero bytes at the end are left out too. */
 static void give_fixed(const struct binlog_field *f, struct str s, struct arena *a,
 		       struct value *out)
 {
-	char text[INET6_ADDRSTRLEN];
-
 	s = padded(f, s, a);
 	if (!s.p || s.n != f->size)
 		return;
-	if (f->how == CELL_UUID) {
+	if (f->how == CELL_UUID)
 		give_uuid(s, a, out);
-		return;
-	}
-	inet_ntop(f->how == CELL_INET4 ? AF_INET : AF_INET6, s.p, text, sizeof text);
-	out->s = arena_copy(a, str_z(text));
+	else if (f->how == CELL_INET6)
+		give_inet6(s, a, out);
+	else
+		give_inet4(s, a, out);
 }
 
 int binlog_json_cell(const struct binlog_field *f, struct cursor *c, struct str *out,
@@ -414,7 +463,7 @@ static int give_json(const struct binlog_field *f, struct cursor *c, struct aren
 
 	if (!binary.p)
 		return 0;
-	if (binlog_json_text(binary, a, &out->s, err))
+	if (binlog_json_print(binary, f->json_bare, a, &out->s, err))
 		return error_prefix(err, "column %.*s: ", STR_FMT(f->name));
 	if (charset_utf8_valid(out->s))
 		return 0;

@@ -23,6 +23,7 @@ struct binlog_field {
 	uint16_t		meta;
 	uint32_t		size;		/* bytes of the cell; BINARY(n), UUID, INET: n, to which it is padded */
 	int			invalid_bytes;	/* enum invalid_bytes: text that is not in its charset */
+	bool			json_bare;	/* to be set by the caller: MySQL before 8.0 prints the double 1 as 1, not 1.0 */
 	const struct charset	*charset;	/* text, labels; NULL: bytes */
 	const struct str	*labels;	/* enum, set: UTF-8 */
 	size_t			nlabels;
@@ -73,7 +74,7 @@ bool binlog_field_ambiguous(const struct binlog_map *m, size_t i, bool mariadb);
 MUST_CHECK int binlog_value(const struct binlog_field *f, struct cursor *c, struct arena *a, struct value *out,
 			    struct error *err);
 
-/* MySQL's binary JSON as the server prints it.  In `a`. */
+/* MySQL's binary JSON as the server prints it (8.0 and later).  In `a`. */
 MUST_CHECK int binlog_json_text(struct str binary, struct arena *a, struct str *out, struct error *err);
 /*
  * Applies the diffs of a partial update to the before image's binary JSON; *out is binary JSON, in `a`.
