@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Write sources/mysql_charset_*.c: what the servers say of their character sets.
+"""Write sources/mysql_charset_*.c and tests/unit/charset_vectors.h: what the servers say of their character sets.
 
     build/venv/bin/python tests/make_charsets.py [SERVER...]
 
-Asks each server (default: the newest of both families) for the character of every one-, two- and three-byte
+Asks each server (default: all that the tests know) for the character of every one-, two- and three-byte
 code and every four-byte code of the basic plane of GB18030, and for the character set of every collation.
 All must agree, where they know a set.  The tables are text: neighbouring codes stand next to each other.
 """
@@ -178,7 +178,7 @@ def lower(name, maps):
 HEAD = """/*
  * mysql_charset_{file}.c - {what}
  *
- * Made by tests/make_charsets.py from {servers}; not to be edited.
+ * Made by tests/make_charsets.py from servers of both families ({servers}); not to be edited.
  */
 // clang-format off
 #include "mysql_charset_table.h"
@@ -224,8 +224,29 @@ def write_collations(collations, servers):
     (SOURCES / "mysql_charset_ids.c").write_text("\n".join(out) + "\n")
 
 
+def fnv(data, h=0xcbf29ce484222325):
+    for b in data:
+        h = (h ^ b) * 0x100000001b3 & 0xffffffffffffffff
+    return h
+
+
+def write_vectors(maps, collations):
+    """For the unit test: a hash of every code and its character in UTF-8, in order, and every collation."""
+    out = ["/* Made by tests/make_charsets.py; not to be edited. */", "/* clang-format off */",
+           "static const struct { const char *name; unsigned codes; uint64_t hash; } charset_hashes[] = {"]
+    for name in sorted(maps):
+        h = 0xcbf29ce484222325
+        for code, character in sorted(maps[name].items()):
+            h = fnv(code.to_bytes(4, "big") + chr(character).encode(), h)
+        out.append(f'\t{{ "{name}", {len(maps[name])}, UINT64_C({h:#x}) }},')
+    out += ["};", "static const struct { uint16_t id; const char *name; } collations[] = {"]
+    items = [f'{{ {i}, "{n}" }},' for i, n in sorted(collations.items())]
+    out += ["\t" + " ".join(items[i:i + 5]) for i in range(0, len(items), 5)] + ["};", ""]
+    (SOURCES.parent / "tests/unit/charset_vectors.h").write_text("\n".join(out))
+
+
 def main():
-    names = sys.argv[1:] or [f"mysql{mysql.MYSQL[-1]}", f"mariadb{mysql.MARIADB[-1]}"]
+    names = sys.argv[1:] or mysql.ALL
     sets, maps, collations = {}, {}, {}
     for server in map(mysql.server, names):
         s, m, c = read(server)
@@ -237,7 +258,7 @@ def main():
             if {k: v for k, v in known.items() if k in chars} != {k: v for k, v in chars.items() if k in known}:
                 sys.exit(f"{server.id}: another {n}")
             maps[n] = {k: v for k, v in known.items() if k in chars}
-    servers = " and ".join(names)
+    servers = f"{names[0]} to {names[-1]}"
     single = sorted(n for n in maps if n not in MULTI)
     for file, what, members_ in (
             ("single", "character sets of one byte", single),
@@ -245,6 +266,7 @@ def main():
             ("japanese", "Japanese and Korean character sets", FILES["japanese"])):
         write_file(file, what, members_, maps, sets, servers)
     write_collations(collations, servers)
+    write_vectors(maps, collations)
 
 
 if __name__ == "__main__":
