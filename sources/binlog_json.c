@@ -197,16 +197,40 @@ static void put_string(struct buf *b, struct str s)
 	buf_addc(b, '"');
 }
 
+/* The next larger number of as many digits; false: they are all nines. */
+static bool next_number(char *text)
+{
+	for (char *p = strchr(text, 'e') - 1; p >= text; p--) {
+		if (*p == '.')
+			continue;
+		if (*p < '9') {
+			++*p;
+			return true;
+		}
+		*p = '0';
+	}
+	return false;
+}
+
+static bool comes_back(char *text, double d)
+{
+	int exponent;
+
+	if (strtod(text, NULL) == d)
+		return true;
+	/* Below a power of two the doubles are twice as dense: the nearest may miss it where the next does not. */
+	return fabs(frexp(d, &exponent)) == 0.5 && next_number(text) && strtod(text, NULL) == d;
+}
+
 /* The shortest digits that come back as the same double; the point stands after `point` of them. */
 static size_t shortest_digits(double d, char digits[20], int *point)
 {
 	char text[40];
-	int most = 16;
 
 	/* So many after the first always come back, but near zero fewer are there. */
-	for (int n = fabs(d) < 1e-300 ? 0 : 14; n <= most; n++) {
+	for (int n = d < 1e-300 ? 0 : 14; n <= 16; n++) {
 		snprintf(text, sizeof text, "%.*e", n, d);
-		if (strtod(text, NULL) == d)
+		if (comes_back(text, d))
 			break;
 	}
 	size_t n = 0;
@@ -238,7 +262,7 @@ static void put_double(struct buf *b, double d, bool bare)
 		buf_addc(b, '-');
 	if (d == 0.0) {
 		buf_adds(b, bare ? "0" : "0.0");
-	} else if (point < -14 || point > 15) {
+	} else if (point < -14 || (point > 15 && n <= (size_t)point)) {
 		buf_addc(b, digits[0]);
 		if (n > 1)
 			buf_addc(b, '.');

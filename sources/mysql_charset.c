@@ -222,7 +222,7 @@ static uint32_t next_four(const struct charset_map *m, const uint8_t *p)
 	return place < 0x100000 ? 0x10000 + place : BAD;
 }
 
-/* The character at *p, which moves behind it; BAD: behind one byte. */
+/* The character at *p, which moves behind it; BAD: behind one byte, of UCS-2 and its like behind one unit. */
 static uint32_t next_table(const struct charset_map *m, const uint8_t **p, const uint8_t *end)
 {
 	const uint8_t *b = *p;
@@ -264,9 +264,10 @@ static uint32_t next_utf16(const uint8_t **p, const uint8_t *end, bool little, b
 		*p += 1;
 		return c;
 	}
+	*p += 1;
 	if (!pairs || c > 0xdbff || left < 4 || (b[2 + high] & 0xfc) != 0xdc)
 		return BAD;
-	*p += 3;
+	*p += 2;
 	return 0x10000 + ((c & 0x3ff) << 10) + ((b[2 + high] & 3u) << 8 | b[2 + low]);
 }
 
@@ -278,12 +279,10 @@ static uint32_t next_utf32(const uint8_t **p, const uint8_t *end)
 	*p += 1;
 	if (end - b < 4)
 		return BAD;
+	*p += 3;
 	memcpy(&c, b, 4);
 	c = be32toh(c);
-	if (c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
-		return BAD;
-	*p += 3;
-	return c;
+	return c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? BAD : c;
 }
 
 static uint32_t next_utf8(const uint8_t **p, const uint8_t *end, bool ascii)

@@ -16,7 +16,8 @@ unsigned	      charset_max_bytes(const struct charset *c);	/* of one character: 
 
 /*
  * UTF-8 out; points to `in` where that is UTF-8 already.  true: all of it was valid.  false: U+FFFD stands for
- * each invalid byte in *out.  latin1 is cp1252, with the five bytes that cp1252 lacks as U+0081 ...
+ * each invalid byte (UCS-2, UTF-16, UTF-32: unit) in *out.  latin1 is cp1252, with the five bytes that cp1252 lacks
+ * as U+0081 ...
  */
 bool charset_to_utf8(const struct charset *c, struct str in, struct arena *a, struct str *out);
 

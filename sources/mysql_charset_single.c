@@ -1,7 +1,7 @@
 /*
  * mysql_charset_single.c - character sets of one byte
  *
- * Made by tests/make_charsets.py from mysql9.7 and mariadb11.8; not to be edited.
+ * Made by tests/make_charsets.py from servers of both families (mariadb10.1 to mysql9.7); not to be edited.
  */
 // clang-format off
 #include "mysql_charset_table.h"

@@ -66,7 +66,7 @@ WORDS = {  # for each set something that only its own table gets right
 }
 JSONS = ["null", "true", "false", "0", "-1", "32767", "-32768", "32768", "65535", "65536", "2147483647", "-2147483649",
          "9223372036854775807", "-9223372036854775808", "18446744073709551615", "1.0", "-0.0", "0.1", "1e20", "1e15",
-         "123456789012345.6", "1e14", "1.5e-7", "1e-14", "1e-15", "1e-16", "5e-324", "2.2250738585072014e-308", "1.7976931348623157e308", "1e100", "123.456e-20",
+         "123456789012345.6", "1e14", "1.5e-7", "1e-14", "1e-15", "1e-16", "5e-324", "2.2250738585072014e-308", "1.7976931348623157e308", "1e100", "123.456e-20", "5.334411546303884e241", "-1089634240258607.9", "1e23", "9.5367431640625e-7",
          "3.141592653589793", "1e16", "100000000000000000000.5", '""', '"a\\"b\\\\c/d\\b\\t\\n\\f\\r\\u0001\\u001f\\u007f"',
          '"Grüße 日本語 😀"', "[]", "{}", "[[], {}, [1, [2, [3]]]]", '{"b": 1, "a": 2, "aa": 3, "": 4, "B": {"x": null}}',
          "[1, -2, 3.5, true, null, \"x\", 70000, 5000000000]", '"' + "x" * 130 + '"', '{"ключ": "значение"}',
@@ -305,14 +305,12 @@ def partial(server, out):
 
 def c_str(data):
     """{ "bytes", n } of C."""
-    text, octal = "", False
+    text, octal = [], False
     for b in data:
-        plain = 0x20 <= b < 0x7f and chr(b) not in '"\\?'
-        if plain and not (octal and chr(b).isdigit()):
-            text, octal = text + chr(b), False
-        else:
-            text, octal = text + f"\\{b:03o}", True
-    return f'{{ "{text}", {len(data)} }}'
+        plain = 0x20 <= b < 0x7f and chr(b) not in '"\\?' and not (octal and chr(b).isdigit())
+        text.append(chr(b) if plain else f"\\{b:03o}")
+        octal = not plain
+    return f'{{ "{"".join(text)}", {len(data)} }}'
 
 
 def form(table_map):
