@@ -33,7 +33,8 @@ struct binlog_map_column {
 	uint8_t		geometry;	/* geometry type */
 	uint32_t	dimension;	/* vector */
 	bool		invisible;
-	int		key;		/* 1-based place in the primary key */
+	int		key;		/* 1-based place in the primary key; if there is none, the servers take the first
+					   UNIQUE index over columns that are all NOT NULL */
 	uint32_t	key_prefix;	/* characters of it that are in the key; 0: all */
 };
 
