@@ -55,11 +55,15 @@ static int partial_cell(struct image *m, size_t i, struct value *out)
 
 	if (m->c->bad)
 		return truncated(m->plan, m->err);
-	if (!before || !before[i].p) {
-		/* without the document before it the change cannot be completed: not carried */
-		out->state = VALUE_ABSENT;
-		return 0;
-	}
+	if (!before || !before[i].p)
+		return fail(m->err, ERR_FATAL,
+			    "column %.*s of table %.*s.%.*s was updated in part "
+			    "(binlog_row_value_options = "
+			    "PARTIAL_JSON) and the log does not have the document before it: set "
+			    "binlog_row_image = FULL, or no binlog_row_value_options, and load the "
+			    "table anew",
+			    STR_FMT(m->plan->table->columns[i].name), STR_FMT(m->plan->db),
+			    STR_FMT(m->plan->name));
 	if (binlog_json_apply(before[i], diffs, m->arena, &whole, m->err))
 		return -1;
 	out->state = VALUE_SET;
