@@ -25,6 +25,33 @@ class Complaints(list):
             self.append("... and more")
 
 
+class PostgresSource:
+    """What a judge asks of a source; judge_mysql.Source is the other."""
+    norm = normal
+    has_txid = True
+    manifest = "public.tx_manifest"
+
+    def __init__(self, conn):
+        self.conn = conn
+
+    def columns(self, table):
+        return normal.columns(self.conn, table)
+
+    def rows_as_text(self, table, where=""):
+        return normal.rows_as_text(self.conn, table, where)
+
+    def key_names(self, table):
+        return key_names(self.conn, table)
+
+    def query(self, text):
+        return self.conn.execute(text).fetchall()
+
+
+def source_of(conn):
+    """A psycopg connection may be given for a source."""
+    return conn if hasattr(conn, "rows_as_text") else PostgresSource(conn)
+
+
 # --- SQLite
 
 def sqlite_open(path):
@@ -50,19 +77,20 @@ def freeze(value):
 
 
 def judge_sqlite(conn, path, tables, where=""):
-    """Row by row: source tables (psycopg connection) against the sqlite sink's copy."""
-    bad, compared = Complaints(), {}
+    """Row by row: source tables against the sqlite sink's copy."""
+    bad, compared, source = Complaints(), {}, source_of(conn)
+    norm = source.norm
     for table in tables:
-        cols = normal.columns(conn, table)
-        want = Counter(freeze([normal.sqlite_value(c, v) for c, v in zip(cols, row)])
-                       for row in normal.rows_as_text(conn, table, where))
+        cols = source.columns(table)
+        want = Counter(freeze([norm.sqlite_value(c, v) for c, v in zip(cols, row)])
+                       for row in source.rows_as_text(table, where))
         try:
             rows = sqlite_rows(path, target_name(table), [c.name for c in cols])
         except sqlite3.OperationalError as e:
             if want or "no such table" not in str(e):
                 bad.add(f"{table}: {e}")
             rows = []
-        have = Counter(freeze([normal.sqlite_seen(c, v) for c, v in zip(cols, row)]) for row in rows)
+        have = Counter(freeze([norm.sqlite_seen(c, v) for c, v in zip(cols, row)]) for row in rows)
         for row in want - have:
             bad.add(f"{table}: missing in the copy: {thaw(row)}")
         for row in have - want:
@@ -199,8 +227,8 @@ def judge_file_order(lake, table, bad):
 def judge_replay(conn, table, records, bad):
     """Apply the records in order to an empty table: every insert must find no row, every update and
     delete one; the result must be the source's."""
-    cols = normal.columns(conn, table)
-    names = key_names(conn, table)
+    source = source_of(conn)
+    cols, names = source.columns(table), source.key_names(table)
     rows, moved_at, moved = {}, None, {}
     for at, rec in records:
         op, after = rec["op"], rec["after"]
@@ -220,8 +248,8 @@ def judge_replay(conn, table, records, bad):
         old = rows.get(key) or (moved if at == moved_at else None) or {}
         rows[key] = {**after, **{n: old.get(n) for n in rec["absent"] or ()}}
     want = {}
-    for row in normal.rows_as_text(conn, table):
-        values = {c.name: normal.avro_value(c, v) for c, v in zip(cols, row)}
+    for row in source.rows_as_text(table):
+        values = {c.name: source.norm.avro_value(c, v) for c, v in zip(cols, row)}
         want[key_of(values, names)] = values
     for key in want.keys() - rows.keys():
         bad.add(f"{table}: lost: {key}")
@@ -244,10 +272,10 @@ def judge_transactions(conn, by_table, bad):
                 bad.add(f"{at} stands for {table} and {rows_of[at]}")
             rows_of[at] = table
             positions[at[:3]].add(at[3])
-    manifest = "public.tx_manifest"
+    source = source_of(conn)
     seen, last = {}, defaultdict(int)
     per_transaction = Counter()
-    for at, rec in by_table[manifest]:
+    for at, rec in by_table[source.manifest]:
         row = rec["after"]
         per_transaction[at[:3]] += 1
         if row["seq"] != last[row["writer"]] + 1:
@@ -259,14 +287,14 @@ def judge_transactions(conn, by_table, bad):
         have = len(positions[at[:3]]) - 1
         if have != row["n_changes"]:
             bad.add(f"writer {row['writer']} transaction {row['seq']}: {have} of {row['n_changes']} changes")
-        if rec["source"]["txId"] != row["txid"] % 2**32:
+        if source.has_txid and rec["source"]["txId"] != row["txid"] % 2**32:
             bad.add(f"writer {row['writer']} transaction {row['seq']}: txId {rec['source']['txId']}, not {row['txid']}")
     for transaction, n in per_transaction.items():
         if n != 1:
             bad.add(f"transaction at {transaction} has {n} manifest rows")
     for transaction in positions.keys() - per_transaction.keys():
         bad.add(f"transaction at {transaction} has no manifest row")
-    want = {tuple(r) for r in conn.execute("select writer, seq from tx_manifest").fetchall()}
+    want = {tuple(r) for r in source.query("select writer, seq from tx_manifest")}
     for writer, seq in want - seen.keys():
         bad.add(f"writer {writer}: transaction {seq} is lost")
     for writer, seq in seen.keys() - want:

@@ -65,9 +65,10 @@ def home(flavor, version):
     return Path(subprocess.run([script, version], check=True, stdout=subprocess.PIPE, text=True).stdout.strip())
 
 
-def mysqlbinlog(flavor):
-    """The newest mysqlbinlog of the family: it reads all the family's files."""
-    return home(flavor, "11.8" if flavor == "mariadb" else "9.7") / "mysqlbinlog"
+def mysqlbinlog(server):
+    """The vendor's tool: the server's own, or the newest of the family, which reads all the family's files."""
+    own = server.home / "mysqlbinlog"
+    return own if own.exists() else home(server.flavor, "11.8" if server.is_mariadb else "9.7") / "mysqlbinlog"
 
 
 def as_user():

@@ -10,10 +10,8 @@ import decimal
 import re
 import uuid
 
-import pymysql
-
 from .mysql import quote
-from .normal import fraction
+from .normal import float32, fraction
 
 PINNED = ("set time_zone = '+00:00'", "set sql_mode = ''", "set names utf8mb4")
 
@@ -175,6 +173,11 @@ def sqlite_value(column, value):
     return value
 
 
+def sqlite_seen(column, value):
+    """A value read from SQLite in the shape of sqlite_value()."""
+    return float32(value) if column.type == "float" and isinstance(value, float) else value
+
+
 def avro_value(column, value):
     """What fastavro must read from the image."""
     if value is None or not representable(column, value):
@@ -203,8 +206,3 @@ def tables(conn, schema):
         cur.execute("select table_name from information_schema.tables where table_schema = %s and"
                     " table_type in ('BASE TABLE', 'SYSTEM VERSIONED') order by table_name", (schema,))
         return [r[0] for r in cur.fetchall()]
-
-
-def missing(error):
-    """Whether the error says that a table is not there."""
-    return isinstance(error, pymysql.err.ProgrammingError) and error.args[0] == 1146

@@ -47,6 +47,8 @@ LONG = "".join(random.Random(7).choices("abcdefghijklmnopqrstuvwxyz0123456789", 
 class Writer(threading.Thread):
     """One sequential client.  Survives restarts of the server: after a lost connection it looks at
     the manifest to learn what became of its last transaction."""
+    LOST = psycopg.OperationalError
+    MANIFEST = "insert into tx_manifest values (%s, %s, %s, %s, txid_current())"
 
     def __init__(self, connect, number, seed=0, pause=0.0, transactions=None):
         super().__init__(name=f"writer-{number}", daemon=True)
@@ -71,22 +73,24 @@ class Writer(threading.Thread):
                     break
                 try:
                     self.one()
-                except psycopg.OperationalError:
+                except self.LOST:
                     self.recover()
                 if self.pause:
                     self.halt.wait(self.random.uniform(0, 2 * self.pause))
         except BaseException as e:  # seen by Workload.stop()
             self.error = e
         finally:
-            if self.conn is not None:
-                self.conn.close()
+            self.close()
+
+    def close(self):
+        if self.conn is not None:
+            self.conn.close()
 
     def recover(self):
         """The server went away: wait for it, then read back what was committed."""
         while not self.halt.is_set():
             try:
-                if self.conn is not None:
-                    self.conn.close()
+                self.close()
                 self.conn = self.connect()
                 with self.conn.cursor() as cur:
                     cur.execute("select coalesce(max(seq), 0) from tx_manifest where writer = %s",
@@ -98,10 +102,10 @@ class Writer(threading.Thread):
                     cur.execute("select coalesce(max(id) / 100, 0) from (select id from orders where"
                                 " id %% 100 = %s union all select id from customers where id %% 100 = %s) x",
                                 (self.number, self.number))
-                    self.next_id = max(self.next_id, cur.fetchone()[0])
+                    self.next_id = max(self.next_id, int(cur.fetchone()[0]))
                 self.conn.commit()
                 return
-            except psycopg.OperationalError:
+            except self.LOST:
                 self.conn = None
                 self.halt.wait(0.2)
 
@@ -118,8 +122,7 @@ class Writer(threading.Thread):
                 self.orders = orders
                 self.rolled_back += 1
                 return
-            cur.execute("insert into tx_manifest values (%s, %s, %s, %s, txid_current())",
-                        (self.number, self.seq + 1, changes, moves))
+            cur.execute(self.MANIFEST, (self.number, self.seq + 1, changes, moves))
             self.conn.commit()
         self.seq += 1
         self.changes += changes + 1
@@ -254,8 +257,8 @@ class Writer(threading.Thread):
 class Workload:
     """Several writers on one database."""
 
-    def __init__(self, connect, writers=4, seed=0, pause=0.0, transactions=None):
-        self.writers = [Writer(connect, i + 1, seed, pause, transactions) for i in range(writers)]
+    def __init__(self, connect, writers=4, seed=0, pause=0.0, transactions=None, kind=Writer):
+        self.writers = [kind(connect, i + 1, seed, pause, transactions) for i in range(writers)]
 
     def start(self):
         self.started = time.monotonic()

@@ -85,7 +85,7 @@ def expected(server, case):
 def printed(server, path):
     """The vendor's own words for a binlog file."""
     with tempfile.TemporaryDirectory() as folder:
-        return subprocess.run([mysql.mysqlbinlog(server.flavor), "--no-defaults", "-vv", "--base64-output=decode-rows",
+        return subprocess.run([mysql.mysqlbinlog(server), "--no-defaults", "-vv", "--base64-output=decode-rows",
                                f"--local-load={folder}", path], check=True, stdout=subprocess.PIPE).stdout
 
 
