@@ -249,8 +249,9 @@ static void watch_greeting(bool on)
 		greeting.cut = false;
 }
 
-static bool greeting_lacks_tls(void)
+static bool server_lacks_tls(MYSQL *m)
 {
+	(void)m;
 	return greeting.cut;
 }
 
@@ -311,12 +312,13 @@ static void library_ready(void)
 
 static void watch_greeting(bool on)
 {
-	(void)on; /* this library refuses by itself */
+	(void)on; /* this library looks by itself */
 }
 
-static bool greeting_lacks_tls(void)
+static bool server_lacks_tls(MYSQL *m)
 {
-	return false;
+	return mysql_errno(m) == CR_SSL_CONNECTION_ERROR &&
+	       strcasestr(mysql_error(m), "is required but");
 }
 
 static bool buffers_unknown(MYSQL *m)
@@ -393,7 +395,7 @@ static int connect_as_told(struct mysql_conn *c, const struct mysql_url *u, cons
 
 	if (connect_once(c, u, u->sslmode, program, seconds) == 0)
 		return 0;
-	bool no_tls = greeting_lacks_tls();
+	bool no_tls = server_lacks_tls(c->mysql);
 
 	if (no_tls && !prefer)
 		return refuse_plaintext(c, err);
@@ -482,15 +484,6 @@ const char *mysql_conn_server(const struct mysql_conn *c)
 	const char *info = mysql_get_server_info(c->mysql);
 
 	return info ? info : "";
-}
-
-char *mysql_library(void)
-{
-#ifdef LIBMARIADB
-	return xasprintf("MariaDB Connector/C %s", mysql_get_client_info());
-#else
-	return xasprintf("libmysqlclient %s", mysql_get_client_info());
-#endif
 }
 
 /* --- statements --- */

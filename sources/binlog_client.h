@@ -32,7 +32,6 @@ bool mysql_conn_encrypted(const struct mysql_conn *c);
 bool mysql_conn_loopback(const struct mysql_conn *c);
 const char *mysql_conn_where(const struct mysql_conn *c);	/* "127.0.0.1:3306" or the socket's path */
 const char *mysql_conn_server(const struct mysql_conn *c);	/* the version, as the server's greeting has it */
-char *mysql_library(void);	/* "MariaDB Connector/C 3.3.14"; malloced */
 
 /* Rows of text; NULL values are { NULL, 0 }.  Valid until freed. */
 struct mysql_rows { size_t n, ncolumns; struct str *values; struct arena arena; };

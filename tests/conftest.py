@@ -5,7 +5,8 @@ Tests run on PostgreSQL 15; those marked versions(...) on the others too.  POSTG
 in the environment runs everything on just these.
 
 Those of MySQL and MariaDB take `mysql_id` (mysql_server, mydb): MariaDB 10.11 and MySQL 8.0, with
-on_mysql_too(...) others as well, with on_mysql(...) just those named.  MYSQL_VERSIONS=mariadb10.1,mysql9.7
+on_mysql_too(...) others as well, with on_mysql(...) just those named, with mysql_usually(...) those unless others are
+selected.  MYSQL_VERSIONS=mariadb10.1,mysql9.7
 selects others; all: every one there is.
 """
 import itertools
@@ -36,7 +37,8 @@ def pytest_generate_tests(metafunc):
     if "mysql_id" in metafunc.fixturenames:
         only = metafunc.definition.get_closest_marker("on_mysql")
         also = metafunc.definition.get_closest_marker("on_mysql_too")
-        chosen = only.args if only else (*MYSQL_DEFAULT, *(also.args if also else ()))
+        usual = metafunc.definition.get_closest_marker("mysql_usually")
+        chosen = (only or usual).args if only or usual else (*MYSQL_DEFAULT, *(also.args if also else ()))
         if MYSQL_VERSIONS:
             chosen = [v for v in MYSQL_VERSIONS if not only or v in chosen]
         metafunc.parametrize("mysql_id", [v for v in mysql.ALL if v in chosen], scope="session")

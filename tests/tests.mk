@@ -51,6 +51,9 @@ compat: $(PROGRAM) $(VENV)/ready	## both protocols and integration tests against
 	$(VENV)/bin/python tests/compat/run.py
 	POSTGRES_VERSIONS=10,11,12,13,14,15,16,17,18 $(PYTEST) -q -n 2 --dist worksteal tests/integration $(ARGS)
 
+compat-mysql: $(PROGRAM) $(VENV)/ready	## the tests of the source mysql on every MySQL and MariaDB there is
+	MYSQL_VERSIONS=all $(PYTEST) -q -n 2 --dist worksteal tests/integration/test_mysql_*.py tests/fault/test_mysql_*.py $(ARGS)
+
 fuzz:			## every fuzz target for FUZZ_SECONDS (600)
 	@$(APT) $(DEPS_BUILD) clang libclang-rt-dev
 	tests/fuzz/run.sh
@@ -95,4 +98,4 @@ deb:			## a Debian package in build/
 
 include docs/docs.mk
 
-.PHONY: sanitize coverage deb deps deps-test test integration crash crash-kafka crash-short compat fuzz bench demo lint cases debian-root
+.PHONY: sanitize coverage deb deps deps-test test integration crash crash-kafka crash-short compat compat-mysql fuzz bench demo lint cases debian-root

@@ -2,6 +2,8 @@
 import random
 import time
 
+import pytest
+
 from proxy import Proxy
 from tests.lib import mysql
 from tests.lib.agent import wait_for
@@ -13,6 +15,7 @@ def behind(db, proxy, **params):
         "?" + "&".join(f"{k}={v}" for k, v in params.items()) if params else "")
 
 
+@pytest.mark.mysql_usually("mariadb10.11")
 def test_cut_under_load(way, mydb):
     with Proxy(mydb.server.port) as proxy:
         w = way(*Load.SCHEMA, url=behind(mydb, proxy))
@@ -32,6 +35,7 @@ def test_cut_under_load(way, mydb):
     judge_load(w)
 
 
+@pytest.mark.mysql_usually("mariadb10.11")
 def test_halted_link_is_noticed(way, mydb):
     """The connection carries nothing any more and nobody says so: another is made, nothing is missing."""
     with Proxy(mydb.server.port) as proxy:

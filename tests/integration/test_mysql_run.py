@@ -56,6 +56,7 @@ def test_initial_is_refused_where_rows_are(way, mydb):
     w.same()
 
 
+@pytest.mark.mysql_usually("mariadb10.11")
 def test_until_idle_with_nothing_to_do(way):
     w = way(TABLE)
     for _ in range(3):
@@ -102,6 +103,7 @@ def test_killed_again_and_again_under_load(way, mydb):
     judge_load(w)
 
 
+@pytest.mark.mysql_usually("mariadb10.11")
 def test_rotates_under_load(way, mydb):
     w = way(*Load.SCHEMA)
     w.agent.start()
@@ -117,6 +119,7 @@ def test_rotates_under_load(way, mydb):
     assert len({r["source"]["file"] for r in w.records("manifest")}) > 5
 
 
+@pytest.mark.mysql_usually("mariadb10.11")
 @pytest.mark.parametrize("end", ("stop", "kill"))
 def test_server_restarts(own_way, end):
     w = own_way(*Load.SCHEMA)
@@ -159,6 +162,7 @@ def purge(server):
     raise AssertionError(f"not purged: {server.binlogs()}")
 
 
+@pytest.mark.mysql_usually("mariadb10.11")
 def test_purged(own_way):
     """Exit 5: what was not read is not there any more."""
     w = own_way(TABLE)
@@ -170,6 +174,7 @@ def test_purged(own_way):
     assert "no longer holds" in log and "load" in log
 
 
+@pytest.mark.mysql_usually("mariadb10.11")
 def test_purged_of_what_was_read(own_way):
     """Nothing is lost when all that was purged was carried before, whatever became of the file."""
     w = own_way(TABLE)
@@ -188,6 +193,7 @@ def test_purged_without_gtids(own_way):
     assert "no longer holds" in w.agent.until_idle(code=5)
 
 
+@pytest.mark.mysql_usually("mariadb10.11")
 def test_purged_under_a_running_agent(own_way):
     """The agent is held up by its full spool while the server purges: exit 5, by the server's own words."""
     w = own_way(TABLE)
@@ -200,6 +206,7 @@ def test_purged_under_a_running_agent(own_way):
     assert w.agent.wait_exit(30) == 5
 
 
+@pytest.mark.mysql_usually("mariadb10.11")
 def test_reset(own_way):
     w = own_way(TABLE)
     rewrite_history(w, "reset master")
@@ -281,6 +288,7 @@ def test_failover_to_a_replica(own_mysql, make_agent):
     assert w.checkpoint()[0][0] == 2
 
 
+@pytest.mark.mysql_usually("mariadb10.11")
 def test_failover_to_a_server_that_lacks_transactions(own_mysql, make_agent):
     primary, other = own_mysql(server_id=1), own_mysql(server_id=2)
     for s in (primary, other):
@@ -346,6 +354,7 @@ def test_server_without_an_id(own_way):
     assert "server_id" in w.agent.until_idle(code=1)
 
 
+@pytest.mark.mysql_usually("mariadb10.11")
 def test_wrong_database(way, mydb):
     w = way(TABLE, begin=False, url=mydb.server.url("nowhere"))
     assert "nowhere" in w.agent.until_idle(code=1)
@@ -433,6 +442,7 @@ def test_tls(own_mysql, make_agent, certificates):
     judge_load(w)
 
 
+@pytest.mark.mysql_usually("mariadb10.11")
 def test_host_name_must_match(own_mysql, make_agent, certificates):
     db = with_tls(own_mysql, certificates, "elsewhere").database("erp", TABLE)
     for mode, code in (("verify-full", 1), ("verify-ca", 0)):
@@ -441,6 +451,7 @@ def test_host_name_must_match(own_mysql, make_agent, certificates):
         assert code == 0 or "127.0.0.1" in log
 
 
+@pytest.mark.mysql_usually("mysql8.0")
 def test_server_without_tls(own_mysql, make_agent):
     """EDGE: the library would go on in plaintext without a word."""
     server = own_mysql(**({"ssl": "0"}))
@@ -454,6 +465,7 @@ def test_server_without_tls(own_mysql, make_agent):
 
 # --- other readers, and what is told
 
+@pytest.mark.mysql_usually("mariadb10.11")
 def test_two_pipelines_on_one_server(way, mydb, make_agent):
     """Each has ids of its own: neither ends the other's dump."""
     w = way(TABLE)
@@ -469,6 +481,7 @@ def test_two_pipelines_on_one_server(way, mydb, make_agent):
         x.agent.stop()
 
 
+@pytest.mark.mysql_usually("mariadb10.11")
 def test_own_dead_dump_is_replaced(way, mydb):
     """A killed agent's dump is ended by the next one's, which has the same ids."""
     w = way(TABLE)
