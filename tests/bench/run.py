@@ -267,6 +267,8 @@ class Bench(KafkaParts):
         agent.write_config()
         agent.start()
         lock = self.lock(agent) if "stuck" in sinks else None
+        if "kafka" in sinks:
+            self.broker.kill()
         agent.process.send_signal(signal.SIGSTOP)
         db.sql(f"call gen({n}, 25)")
         last = self.mark(db)
@@ -278,6 +280,8 @@ class Bench(KafkaParts):
             lock.close()
         self.finish(db, agent)
         self.unload(db)
+        if "kafka" in sinks:
+            self.broker.start()
         return wall
 
     def one_lag(self, sinks, seconds=10):
@@ -288,6 +292,8 @@ class Bench(KafkaParts):
         agent.write_config()
         agent.start()
         lock = self.lock(agent) if "stuck" in sinks else None
+        if "kafka" in sinks:
+            self.broker.kill()
         end, i = time.monotonic() + max(2, seconds * self.scale), 0
         while time.monotonic() < end:
             db.sql(f"insert into stock_move select * from moves({i}, 1)")
@@ -303,6 +309,8 @@ class Bench(KafkaParts):
             lock.close()
         self.finish(db, agent)
         self.unload(db)
+        if "kafka" in sinks:
+            self.broker.start()
         if len(lags) < i * 0.9:
             raise SystemExit(f"lag: {len(lags)} of {i} transactions arrived")
         return statistics.median(lags)
@@ -332,7 +340,7 @@ def main():
         bench.end_kafka()
         shutil.rmtree(folder, ignore_errors=True)
     print()
-    results.table(bench.rows, ("what", "seconds", "changes_s", "ratio", "cpu_us", "peak_mb", "lag_ms"))
+    results.table(bench.rows, ("what", "seconds", "changes_s", "ratio", "cpu_us", "peak_mb", "lag_ms", "p50_ms", "p99_ms"))
     print()
     results.table(bench.checks, ("what", "value", "unit", "limit", "result"))
     if not args.no_save:
