@@ -231,7 +231,7 @@ class KafkaParts:
                       {"what": "Debezium, exactly-once, until all could be read", "seconds": round(them, 2),
                        "changes_s": round(changes / them), "ratio": round(them / us, 2),
                        "peak_mb": round(peak / MB, 1), "all_seconds": [round(x, 2) for x in theirs]}]
-        self.check("our time against Debezium's", us / them, 1 / 3, "x")
+        self.check("our time against Debezium's", us / them, 0.333, "x")
 
     def one_debezium(self, db, changes):
         slot = self.slot(db)
