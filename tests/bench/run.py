@@ -64,7 +64,7 @@ class Bench(KafkaParts):
         self.scale = args.scale
         self.server = Postgres(15, settings=SETTINGS)
         self.serial = 0
-        self.rows, self.checks = [], []
+        self.rows, self.checks, self.agents = [], [], []
 
     def check(self, what, value, limit, unit=""):
         self.checks.append({"what": what, "value": round(value, 3), "limit": limit, "unit": unit,
@@ -120,8 +120,10 @@ class Bench(KafkaParts):
         if "kafka" in sinks:
             settings["kafka"] = {"type": "kafka", "brokers": self.broker.address}
         sections.setdefault("source", {}).update(slot=slot, publication=db.name)
-        return Agent(folder, db.url(), tables="public.stock_move", name=slot, program=self.args.program,
-                     sinks={s: dict(settings[s]) for s in sinks}, **sections)
+        self.agents.append(Agent(folder, db.url(), tables="public.stock_move", name=slot,
+                                 program=self.args.program, sinks={s: dict(settings[s]) for s in sinks},
+                                 **sections))
+        return self.agents[-1]
 
     def catch_up(self, db, kind, changes):
         agent = self.agent(db, [kind])
@@ -337,6 +339,8 @@ def main():
                 else:
                     getattr(bench, f"part_{part.replace('-', '_')}")()
     finally:
+        for agent in bench.agents:
+            agent.kill()
         bench.end_kafka()
         shutil.rmtree(folder, ignore_errors=True)
     print()
