@@ -60,8 +60,9 @@ static const struct option source[] = {
 		 "What the source may forget: what every sink has committed, or what the spool has "
 		 "synced."),
 	OPT_SIZE(source_config, retain_max, "retain_max", "10GB", "0", "1024TB", 0,
-		 "With ack = sink: once the source keeps more log than this for us, what the spool "
-		 "has synced is acknowledged."),
+		 "With ack = sink: the most log that the source is to keep for a sink that is "
+		 "behind; "
+		 "from three quarters of it on, what the spool has synced is acknowledged."),
 	OPT_TIME(source_config, heartbeat, "heartbeat", "10s", "0", "1d", 0,
 		 "Written into the log of an idle database, only while keepalives do not move the "
 		 "slot's restart_lsn; 0 is off."),

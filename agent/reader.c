@@ -431,7 +431,8 @@ static void durable(struct reader *r, struct checkpoint *out)
 {
 	struct agent *a = r->agent;
 	const struct source_config *c = &a->config->source;
-	bool escalated = r->extent.retained_bytes > c->retain_max;
+	/* Early enough that what arrives until the source has the answer still fits. */
+	bool escalated = r->extent.retained_bytes > c->retain_max - c->retain_max / 4;
 
 	spool_synced(a->spool, out);
 	if (c->ack == ACK_SPOOL || escalated)

@@ -10,14 +10,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "check.h"
 #include "failpoint.h"
 #include "kafka.h"
 #include "log.h"
 
-#define SLICE_MS 500
-#define ABORT_MS 2000
+#define SLICE_MS  500
+#define ABORT_MS  2000
+#define SETTLE_US 5000
 
 static const char *const checkpoints_config[] = { "cleanup.policy",
 						  "compact",
@@ -31,6 +33,18 @@ static const char *const checkpoints_config[] = { "cleanup.policy",
 
 /* --- transactions --- */
 
+/*
+ * A commit is answered before its markers are written, and a transaction that begins sooner is sent
+ * away with CONCURRENT_TRANSACTIONS, after which librdkafka waits for 20 ms.
+ */
+static void settle(const struct kafka *k)
+{
+	int64_t wait = k->ended_us ? k->ended_us + SETTLE_US - kafka_now_us() : 0;
+
+	if (wait > 0)
+		usleep((useconds_t)wait);
+}
+
 static int begin(struct kafka *k, struct error *err)
 {
 	if (k->open)
@@ -41,6 +55,7 @@ static int begin(struct kafka *k, struct error *err)
 			"kafka %s: a request of the last transaction was never answered and could "
 			"meet the next one: starting over with a new producer",
 			k->set->brokers);
+	settle(k);
 	rd_kafka_error_t *e = rd_kafka_begin_transaction(k->producer);
 
 	if (e) {
@@ -68,7 +83,7 @@ static int end_transaction(struct kafka *k, struct error *err)
 	failpoint("kafka_sent");
 	rd_kafka_error_t *e = rd_kafka_commit_transaction(k->producer, KAFKA_TRIES_MS);
 
-	rd_kafka_poll(k->producer, 0);
+	kafka_serve(k, 0);
 	return e ? kafka_fail_error(k, err, e, "the transaction cannot be committed") : 0;
 }
 
@@ -105,6 +120,7 @@ static int kafka_commit(struct sink *sink, const struct checkpoint *upto, struct
 	    kafka_drain(k, k->producer, err) || end_transaction(k, err))
 		return give_up(k, err);
 	k->open = false;
+	k->ended_us = kafka_now_us();
 	k->reason[0] = '\0';
 	if (upto != &k->committed)
 		checkpoint_copy(&k->committed, upto);
@@ -173,9 +189,9 @@ static int write_events(struct kafka *k, const struct event *e, size_t n, struct
 			return -1;
 		}
 	}
-	if (kafka_send(k, err))
-		return -1;
-	rd_kafka_poll(k->producer, 0);
+	kafka_serve(
+		k,
+		0); /* what fills no batch yet waits for the commit: partitions join in one request */
 	return kafka_delivered(k, err);
 }
 
@@ -217,6 +233,8 @@ static void end_producer(struct kafka *k)
 		rd_kafka_topic_destroy(k->checkpoints->handle);
 		free(k->checkpoints);
 	}
+	if (k->events)
+		rd_kafka_queue_destroy(k->events);
 	kafka_handle_close(k->producer);
 }
 
@@ -290,8 +308,9 @@ static int producer_open(struct kafka *k, struct error *err)
 	k->producer = kafka_handle(k, KAFKA_PRODUCER, err);
 	if (!k->producer)
 		return -1;
+	k->events = rd_kafka_queue_get_main(k->producer);
 	while ((e = rd_kafka_init_transactions(k->producer, SLICE_MS)) != NULL) {
-		rd_kafka_poll(k->producer, 0);
+		kafka_serve(k, 0);
 		if (!rd_kafka_error_is_retriable(e) || k->trouble || kafka_now_us() > until ||
 		    kafka_stopping(k))
 			return kafka_fail_error(k, err, e, "the producer cannot start");

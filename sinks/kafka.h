@@ -69,6 +69,7 @@ struct kafka {
 
 	rd_kafka_t	*side;		/* looks and makes: admin, metadata, reading at read_uncommitted */
 	rd_kafka_t	*producer;	/* transactional */
+	rd_kafka_queue_t *events;	/* the producer's */
 	rd_kafka_t	*schemas;	/* idempotent; made when there is a schema to send */
 	char		reason[512];	/* what librdkafka complained of last */
 	pthread_mutex_t	lock;		/* guards `logged` */
@@ -85,6 +86,8 @@ struct kafka {
 	bool		open;		/* a transaction is open */
 	bool		broken;		/* its outcome is unknown: nothing more is asked of this producer */
 	int64_t		since_us;	/* since when; monotonic */
+	int64_t		ended_us;	/* when the last one was committed */
+	size_t		mean;		/* bytes of a message, lately */
 	struct kafka_topic *checkpoints;
 	struct kafka_topic *topics;
 	struct kafka_lane **lanes;	/* by table id; 0: messages */
@@ -110,11 +113,13 @@ void kafka_handle_close(rd_kafka_t *rk);
 int kafka_fail(struct kafka *k, struct error *err, rd_kafka_resp_err_t code, const char *format, ...) PRINTF(4, 5);
 /* The same for an error object, which is freed. */
 int kafka_fail_error(struct kafka *k, struct error *err, rd_kafka_error_t *e, const char *what);
+/* Takes what the producer has to report; waits for it at most so long. */
+void kafka_serve(struct kafka *k, int timeout_ms);
 /* Sends what is queued: -1 when nothing moved for KAFKA_TRIES_MS, or a message was refused. */
 MUST_CHECK int kafka_drain(struct kafka *k, rd_kafka_t *rk, struct error *err);
 /* Was a message refused?  -1 says which and why. */
 MUST_CHECK int kafka_delivered(struct kafka *k, struct error *err);
-size_t kafka_queue_bytes(const struct kafka *k);	/* of messages that are not delivered yet */
+size_t kafka_queue_bytes(const struct kafka *k);	/* the most that librdkafka takes of them */
 bool kafka_stopping(const struct kafka *k);
 int64_t kafka_now_us(void);
 

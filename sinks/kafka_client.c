@@ -116,6 +116,30 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaqu
 		 m->rkt ? rd_kafka_topic_name(m->rkt) : "?", (int)m->partition);
 }
 
+/*
+ * Reports come as events, not by a callback: rd_kafka_flush() looks every 10 ms only whether a
+ * producer with a callback is done, and that would be most of a small transaction's time.
+ */
+void kafka_serve(struct kafka *k, int timeout_ms)
+{
+	rd_kafka_event_t *e;
+
+	while ((e = rd_kafka_queue_poll(k->events, timeout_ms)) != NULL) {
+		const rd_kafka_message_t *m;
+
+		if (rd_kafka_event_type(e) == RD_KAFKA_EVENT_DR)
+			while ((m = rd_kafka_event_message_next(e)) != NULL)
+				on_delivery(k->producer, m, k);
+		else if (rd_kafka_event_type(e) == RD_KAFKA_EVENT_ERROR)
+			on_error(k->producer,
+				 rd_kafka_event_error_is_fatal(e) ? RD_KAFKA_RESP_ERR__FATAL
+								  : rd_kafka_event_error(e),
+				 rd_kafka_event_error_string(e), k);
+		rd_kafka_event_destroy(e);
+		timeout_ms = 0;
+	}
+}
+
 static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
 {
 	struct kafka *k = rd_kafka_opaque(rk);
@@ -280,6 +304,8 @@ int kafka_drain(struct kafka *k, rd_kafka_t *rk, struct error *err)
 
 	while (left > 0 && !k->undelivered_code) {
 		rd_kafka_flush(rk, PROGRESS_MS);
+		if (rk == k->producer)
+			kafka_serve(k, 0);
 		int now = rd_kafka_outq_len(rk);
 
 		if (now < left)
@@ -317,6 +343,7 @@ static int set_common(struct kafka *k, rd_kafka_conf_t *conf, struct error *err)
 	const struct property defaults[] = {
 		{ "client.id", "tailrace" },
 		{ "compression.codec", "lz4" },
+		{ "linger.ms", "500" }, /* we flush; once it is over, librdkafka spins */
 		{ "reconnect.backoff.max.ms", "2000" },
 	};
 	const struct property ours[] = {
@@ -395,8 +422,10 @@ rd_kafka_t *kafka_handle(struct kafka *k, enum kafka_role role, struct error *er
 	rd_kafka_conf_set_opaque(conf, k);
 	rd_kafka_conf_set_error_cb(conf, on_error);
 	rd_kafka_conf_set_log_cb(conf, on_log);
-	if (produces)
+	if (role == KAFKA_SCHEMAS)
 		rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
+	if (role == KAFKA_PRODUCER)
+		rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR);
 	if (role == KAFKA_PRODUCER)
 		rd_kafka_conf_interceptor_add_on_new(conf, "tailrace", on_new, k);
 	rd_kafka_t *rk = rd_kafka_new(produces ? RD_KAFKA_PRODUCER : RD_KAFKA_CONSUMER, conf, why,

@@ -19,7 +19,7 @@
 #define TOPIC_CHARS    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 #define OVERHEAD       256     /* of one message in a batch of its own */
 #define LIMIT          1048588 /* the broker's default, where we may not look */
-#define POLL_MS        50
+#define ROOM_MS        2
 
 /* --- partition --- */
 
@@ -312,27 +312,49 @@ static int hand_over(struct kafka *k, struct kafka_topic *t, rd_kafka_message_t 
 	return done;
 }
 
-/* Polls until the queue has room again. */
-static int wait_room(struct kafka *k, int64_t *moved, int *queued, struct error *err)
+/*
+ * librdkafka's thread spins while it has messages that it may not send yet, and what waits there is
+ * in nobody's account of memory: so it gets little more than five requests hold, which may be on
+ * their way at once.
+ */
+static size_t queued_bytes(const struct kafka *k)
 {
-	rd_kafka_poll(k->producer, POLL_MS);
-	int now = rd_kafka_outq_len(k->producer);
+	return (size_t)rd_kafka_outq_len(k->producer) * k->mean;
+}
 
-	if (now < *queued || *queued < 0)
-		*moved = kafka_now_us();
-	*queued = now;
-	if (kafka_now_us() - *moved >= (int64_t)KAFKA_TRIES_MS * 1000)
-		return kafka_fail(k, err, RD_KAFKA_RESP_ERR__TIMED_OUT,
-				  "%d messages were not taken", now);
-	return kafka_delivered(k, err);
+/* Waits until half of `most` bytes are left.  What stands still is sent without waiting for company. */
+static int wait_room(struct kafka *k, size_t most, struct error *err)
+{
+	int queued = rd_kafka_outq_len(k->producer);
+	int64_t moved = kafka_now_us();
+
+	do {
+		kafka_serve(k, ROOM_MS);
+		int now = rd_kafka_outq_len(k->producer);
+
+		if (now < queued)
+			moved = kafka_now_us();
+		else
+			rd_kafka_flush(k->producer, ROOM_MS);
+		queued = now;
+		if (kafka_now_us() - moved >= (int64_t)KAFKA_TRIES_MS * 1000)
+			return kafka_fail(k, err, RD_KAFKA_RESP_ERR__TIMED_OUT,
+					  "%d messages were not taken", now);
+		if (kafka_delivered(k, err))
+			return -1;
+	} while (queued && queued_bytes(k) > most / 2);
+	return 0;
 }
 
 static int send_topic(struct kafka *k, struct kafka_topic *t, struct error *err)
 {
 	rd_kafka_message_t messages[BATCH_MESSAGES];
-	int n = (int)t->npending, done = 0, queued = -1;
-	int64_t moved = kafka_now_us();
+	int n = (int)t->npending, done = 0;
+	size_t most = kafka_queue_bytes(k) / 4;
 
+	k->mean = (3 * k->mean + t->bytes.n / t->npending) / 4 + 1;
+	if (queued_bytes(k) > most && wait_room(k, most, err))
+		return -1;
 	memset(messages, 0, (size_t)n * sizeof *messages);
 	for (int i = 0; i < n; i++) {
 		const struct kafka_pending *p = &t->pending[i];
@@ -350,7 +372,7 @@ static int send_topic(struct kafka *k, struct kafka_topic *t, struct error *err)
 		if (taken < 0)
 			return -1;
 		done += taken;
-		if (done < n && wait_room(k, &moved, &queued, err))
+		if (done < n && wait_room(k, most, err))
 			return -1;
 	}
 	buf_clear(&t->bytes);

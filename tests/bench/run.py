@@ -14,6 +14,10 @@ is VmHWM, which starts at exec; CPU time is the process's own, as wait4() gives 
     huge         one transaction of five million rows into files
     down         a sink that is down for the whole load, beside one that is not; then it catches up
     independent  rate and lag of a sink with and without another one that is stuck
+    kafka        catch-up into Kafka beside the limit, in turn
+    debezium     the peer: the same log by Debezium in Kafka Connect, exactly-once on
+    latency      from the source's commit to a read_committed consumer, beside a bare producer and Debezium
+    broker-down  files with and without a Kafka sink whose broker is down; then that one catches up
 """
 import argparse
 import json
@@ -22,10 +26,8 @@ import shutil
 import signal
 import sqlite3
 import statistics
-import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
@@ -34,59 +36,16 @@ sys.path.insert(0, str(ROOT))
 
 import fastavro                                     # noqa: E402
 
+from tests.bench.kafka import KafkaParts                  # noqa: E402
+from tests.bench.measure import MB, Measured, row_of      # noqa: E402
 from tests.lib import results                             # noqa: E402
 from tests.lib.agent import Agent, PROGRAM, wait_for      # noqa: E402
 from tests.lib.judge import position                      # noqa: E402
 from tests.lib.pg import Postgres, lsn_number             # noqa: E402
 
-PARTS = ("files", "sqlite", "huge", "down", "independent")
+PARTS = ("files", "sqlite", "huge", "down", "independent", "kafka", "debezium", "latency", "broker-down")
 SETTINGS = {"shared_buffers": "'512MB'", "max_wal_size": "'4GB'", "logical_decoding_work_mem": "'256MB'",
             "wal_sender_timeout": "0"}
-MB = 1 << 20
-
-
-class Measured:
-    """A process from exec to exit: wall and CPU seconds, peak resident memory."""
-
-    def __init__(self, argv, log):
-        with open(log, "ab") as out:
-            self.begun = time.monotonic()
-            self.process = subprocess.Popen([str(a) for a in argv], stdin=subprocess.DEVNULL, stdout=out,
-                                            stderr=out)
-        self.peak, self.code, self.log = 0, None, log
-        self.watcher = threading.Thread(target=self.watch, daemon=True)
-        self.watcher.start()
-
-    def watch(self):
-        status = Path(f"/proc/{self.process.pid}/status")
-        while self.code is None:
-            try:
-                for line in status.read_text().splitlines():
-                    if line.startswith("VmHWM"):
-                        self.peak = max(self.peak, int(line.split()[1]) * 1024)
-            except OSError:
-                return
-            time.sleep(0.02)
-
-    def wait(self):
-        _, status, usage = os.wait4(self.process.pid, 0)
-        self.wall = time.monotonic() - self.begun
-        self.cpu = usage.ru_utime + usage.ru_stime
-        self.code = self.process.returncode = os.waitstatus_to_exitcode(status)
-        self.watcher.join()
-        if self.code:
-            tail = Path(self.log).read_text(errors="replace").splitlines()[-20:]
-            raise SystemExit("\n".join([f"{self.process.args[:2]}: exit {self.code}", *tail]))
-        return self
-
-
-def row_of(what, runs, changes):
-    """The median run as a line of the table."""
-    wall = statistics.median(r.wall for r in runs)
-    cpu = statistics.median(r.cpu for r in runs)
-    return {"what": what, "seconds": round(wall, 2), "changes_s": round(changes / wall),
-            "cpu_us": round(cpu / changes * 1e6, 2), "peak_mb": round(max(r.peak for r in runs) / MB, 1),
-            "all_seconds": [round(r.wall, 2) for r in runs]}
 
 
 def records_in(lake):
@@ -98,13 +57,14 @@ def records_in(lake):
     return n
 
 
-class Bench:
+class Bench(KafkaParts):
     def __init__(self, args, folder):
+        super().__init__()
         self.args, self.folder = args, Path(folder)
         self.scale = args.scale
         self.server = Postgres(15, settings=SETTINGS)
         self.serial = 0
-        self.rows, self.checks = [], []
+        self.rows, self.checks, self.agents = [], [], []
 
     def check(self, what, value, limit, unit=""):
         self.checks.append({"what": what, "value": round(value, 3), "limit": limit, "unit": unit,
@@ -157,15 +117,21 @@ class Bench:
         settings = {"files": {"type": "files", "path": folder / "lake"},
                     "sqlite": {"type": "sqlite", "path": folder / "copy.db"},
                     "stuck": {"type": "sqlite", "path": folder / "stuck.db"}}
+        if "kafka" in sinks:
+            settings["kafka"] = {"type": "kafka", "brokers": self.broker.address}
         sections.setdefault("source", {}).update(slot=slot, publication=db.name)
-        return Agent(folder, db.url(), tables="public.stock_move", program=self.args.program,
-                     sinks={s: dict(settings[s]) for s in sinks}, **sections)
+        self.agents.append(Agent(folder, db.url(), tables="public.stock_move", name=slot,
+                                 program=self.args.program, sinks={s: dict(settings[s]) for s in sinks},
+                                 **sections))
+        return self.agents[-1]
 
     def catch_up(self, db, kind, changes):
         agent = self.agent(db, [kind])
         run = Measured([agent.program, "run", "-c", agent.conf, "--until-idle"], agent.log_path).wait()
         if kind == "files" and records_in(agent.sinks["files"]["path"]) != changes:
             raise SystemExit(f"{agent.folder}: the files do not hold {changes} records")
+        if kind == "kafka":
+            self.must_hold(agent, changes)
         self.finish(db, agent)
         return run
 
@@ -303,6 +269,8 @@ class Bench:
         agent.write_config()
         agent.start()
         lock = self.lock(agent) if "stuck" in sinks else None
+        if "kafka" in sinks:
+            self.broker.kill()
         agent.process.send_signal(signal.SIGSTOP)
         db.sql(f"call gen({n}, 25)")
         last = self.mark(db)
@@ -314,6 +282,8 @@ class Bench:
             lock.close()
         self.finish(db, agent)
         self.unload(db)
+        if "kafka" in sinks:
+            self.broker.start()
         return wall
 
     def one_lag(self, sinks, seconds=10):
@@ -324,6 +294,8 @@ class Bench:
         agent.write_config()
         agent.start()
         lock = self.lock(agent) if "stuck" in sinks else None
+        if "kafka" in sinks:
+            self.broker.kill()
         end, i = time.monotonic() + max(2, seconds * self.scale), 0
         while time.monotonic() < end:
             db.sql(f"insert into stock_move select * from moves({i}, 1)")
@@ -339,6 +311,8 @@ class Bench:
             lock.close()
         self.finish(db, agent)
         self.unload(db)
+        if "kafka" in sinks:
+            self.broker.start()
         if len(lags) < i * 0.9:
             raise SystemExit(f"lag: {len(lags)} of {i} transactions arrived")
         return statistics.median(lags)
@@ -363,11 +337,14 @@ def main():
                     bench.rows.append(row_of("pg_recvlogical", [bench.limit(db) for _ in range(args.times)],
                                              changes))
                 else:
-                    getattr(bench, f"part_{part}")()
+                    getattr(bench, f"part_{part.replace('-', '_')}")()
     finally:
+        for agent in bench.agents:
+            agent.kill()
+        bench.end_kafka()
         shutil.rmtree(folder, ignore_errors=True)
     print()
-    results.table(bench.rows, ("what", "seconds", "changes_s", "ratio", "cpu_us", "peak_mb", "lag_ms"))
+    results.table(bench.rows, ("what", "seconds", "changes_s", "ratio", "cpu_us", "peak_mb", "lag_ms", "p50_ms", "p99_ms"))
     print()
     results.table(bench.checks, ("what", "value", "unit", "limit", "result"))
     if not args.no_save:

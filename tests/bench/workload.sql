@@ -40,3 +40,21 @@ begin
         end if;
     end loop;
 end $$;
+
+-- call ticks(6000, 200) makes 6,000 transactions of one row at an even pace of 200 a second.  The note
+-- says when: "@us=" and the microseconds since 1970, taken as the row is made, just before its commit.
+create procedure ticks(n int, per_second int) language plpgsql as $$
+declare
+    due timestamptz := clock_timestamp();
+begin
+    set synchronous_commit = on;     -- or the log is written out, and sent, only every wal_writer_delay
+    for i in 1 .. n loop
+        insert into stock_move
+        select -i, sku, warehouse_id, qty, unit_cost, currency, status, moved_at, doc_date,
+               '@us=' || (extract(epoch from clock_timestamp()) * 1000000)::bigint, lot, is_return
+        from moves(i, 1);
+        commit;
+        due := due + interval '1 second' / per_second;
+        perform pg_sleep(extract(epoch from due - clock_timestamp()));
+    end loop;
+end $$;

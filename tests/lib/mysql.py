@@ -53,9 +53,13 @@ class ServerFailed(RuntimeError):
     pass
 
 
+# Which release a series stands for, at least: Debian's move on.
+RELEASES = {"10.1": (10, 1, 23), "10.2": (10, 2, 11), "10.5": (10, 5, 23), "10.11": (10, 11, 14), "11.4": (11, 4, 5),
+            "11.8": (11, 8, 3), "5.6": (5, 6, 24), "5.7": (5, 7, 22), "8.0.15": (8, 0, 15), "8.0": (8, 0, 31), "9.7": (9, 7, 4)}
+
+
 def number(version):
-    """(8, 0, 31) of 8.0.31; our 8.0 is 8.0.31."""
-    return (8, 0, 31) if version == "8.0" else tuple(int(n) for n in version.split("."))
+    return RELEASES[version]
 
 
 @functools.lru_cache(maxsize=None)

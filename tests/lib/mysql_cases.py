@@ -14,7 +14,9 @@ from .mysql_values import has
 
 class Case:
     """
-    settings   global variables for the time of the case
+    mariadb    the first version that can do it, None: none; mysql the same
+    until      the first MySQL that cannot any more
+    settings   global variables for the time of the case; those of the name flavor.variable only there
     gtid       whether MySQL's gtid_mode is on
     then       what runs in the next binlog file
     crash      the server is killed at the end, its last file is left as it is
@@ -22,15 +24,19 @@ class Case:
     """
 
     def __init__(self, run, name=None, mariadb=(0,), mysql=(0,), gtid=True, settings=None, then=None, crash=False,
-                 unlogged=()):
+                 unlogged=(), until=(99,)):
         self.run, self.name = run, name or run.__name__
-        self.mariadb, self.mysql = mariadb, mysql
+        self.mariadb, self.mysql, self.until = mariadb, mysql, until
         self.gtid, self.settings, self.then, self.crash = gtid, settings or {}, then, crash
         self.unlogged = unlogged
 
     def fits(self, flavor, number):
         least = self.mariadb if flavor == "mariadb" else self.mysql
-        return least is not None and number >= least
+        return least is not None and number >= least and (flavor == "mariadb" or number < self.until)
+
+    def settings_on(self, flavor):
+        split = {k: k.rpartition(".") for k in self.settings}
+        return {name: self.settings[k] for k, (only, _, name) in split.items() if only in ("", flavor)}
 
     def __repr__(self):
         return self.name
@@ -363,7 +369,7 @@ def statements(db):
                 "update st set v = 'changed' where id = 1", "set timestamp = 1700000000", "insert into st (v) values (now())",
                 "delete from st where id = 2", "insert into st2 select id, v from st",
                 "begin", "insert into st (v) values ('in tx')", "insert into st2 values (100, 'in tx')", "commit",
-                "replace into st2 values (100, 'replaced')", "truncate st2", "insert into st (v, r) values ('rand', floor(rand(5) * 0))")
+                "replace into st2 values (100, 'replaced')", "truncate st2", "insert into st (v, r) values ('rand', rand())")
     with session(db, binlog_format="'MIXED'") as cur:
         run_all(cur, "insert into st (v) values ('mixed')", "update st set v = uuid() where id = 1", "insert into st (v) values ('row again')")
     db.sql("insert into st (v) values ('as row')")
@@ -468,7 +474,12 @@ def compressed(db):
         if not db.server.is_mariadb:
             run_all(cur, "set session binlog_transaction_compression_level_zstd = 19", "update c2 set v = 'all' where id > 1000",
                     "set session binlog_transaction_compression = 0", "insert into c2 (id, v) values (6, 'plain')")
-            run_all(cur, "set session binlog_transaction_compression = 1", "xa start 'cx'", "insert into c2 (id, v) values (7, repeat('xa', 50))",
+            run_all(cur, "set session binlog_transaction_compression = 1", "create table c3 (id int primary key, j json, n int)",
+                    "insert into c3 values (1, '{\"a\": \"a long enough text\", \"b\": [1, 2, 3]}', 1)",
+                    "set session binlog_row_value_options = 'PARTIAL_JSON'", "update c3 set j = json_set(j, '$.a', 'short'), n = 2",
+                    "set session binlog_rows_query_log_events = 1", "update c3 set j = json_remove(j, '$.b[1]')",
+                    "set session binlog_row_image = MINIMAL", "update c3 set n = 3")
+            run_all(cur, "xa start 'cx'", "insert into c2 (id, v) values (7, repeat('xa', 50))",
                     "xa end 'cx'", "xa prepare 'cx'", "xa commit 'cx'")
 
 
@@ -523,7 +534,9 @@ CASES = (
     Case(xa_left_open, mariadb=(10, 5), mysql=(5, 7, 7), then=xa_commit_left),
     Case(rows_query),
     Case(cascades, unlogged=("child", "child2")),
-    Case(compressed, mariadb=(10, 2, 3), mysql=(8, 0, 20)),
+    Case(compressed, mariadb=(10, 2, 3), mysql=(8, 0, 20),
+         settings={"mariadb.log_bin_compress": "1", "mariadb.log_bin_compress_min_len": "64"}),
+    Case(plain, "rows_v1", mariadb=NEVER, mysql=(8, 0, 18), until=(8, 3), settings={"log_bin_use_v1_row_events": "1"}),
     Case(checksums, "checksum_none", settings={"binlog_checksum": "'NONE'"}),
     Case(checksums, "checksum_crc32", settings={"binlog_checksum": "'CRC32'"}),
     Case(mysql_values.every_type, "types_minimal", mariadb=(10, 5), mysql=(8, 0, 1), settings=MINIMAL),
