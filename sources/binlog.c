@@ -202,6 +202,19 @@ static int on_statement(struct binlog *d, const struct mysql_statement_info *s, 
 	return 0;
 }
 
+static void fold_names(const struct binlog *d, struct mysql_statement_info *s, struct arena *a)
+{
+	const struct binlog_catalog *catalog = &d->config.catalog;
+
+	for (size_t i = 0; catalog->kept && i < s->nitems; i++) {
+		struct mysql_ddl_item *item = &s->items[i];
+		struct str *const names[] = { &item->db, &item->table, &item->to_db, &item->to };
+
+		for (size_t k = 0; k < COUNT(names); k++)
+			*names[k] = catalog->kept(catalog->ctx, *names[k], a);
+	}
+}
+
 static int on_query(struct binlog *d, const struct binlog_event *e, struct batch *b,
 		    struct error *err)
 {
@@ -219,6 +232,7 @@ static int on_query(struct binlog *d, const struct binlog_event *e, struct batch
 	else
 		mysql_statement_read(statement_text(&q, &b->arena), q.db, q.sql_mode, &b->arena,
 				     &s);
+	fold_names(d, &s, &b->arena);
 	return on_statement(d, &s, b, err);
 }
 

@@ -225,6 +225,7 @@ static int mysql_start(struct source *s, const struct checkpoint *from, struct e
 					  .uuid = m->uuid };
 
 	m->dump = NULL;
+	mysql_catalog_resume(m->catalog, &from->pos);
 	if (mysql_stream_start(&m->stream, conn, &o, err))
 		return -1;
 	m->streaming = true;

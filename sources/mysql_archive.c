@@ -105,7 +105,7 @@ int mysql_archive_read(const char *path, struct tables *tables, int64_t memory,
 	const struct mysql_resume from = { .file = file, .epoch = 1, .pos = BINLOG_FIRST };
 	const struct binlog_config config = {
 		.tables = tables,
-		.catalog = { NULL, selected, definition, changed },
+		.catalog = { NULL, selected, definition, changed, NULL },
 		.invalid_bytes = INVALID_BYTES_BYTES,
 		.side_dir = "/tmp",
 		.hold_memory = (size_t)memory / 4,

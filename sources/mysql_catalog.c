@@ -165,6 +165,11 @@ int mysql_catalog_begin(struct mysql_catalog *c, const struct position *place, s
 	return mysql_history_start(c->history, place, c->live.items, kept, c->live.n, err);
 }
 
+void mysql_catalog_resume(struct mysql_catalog *c, const struct position *after)
+{
+	c->at = *after;
+}
+
 /* --- looking up --- */
 
 /* Names as the history has them. */
@@ -600,25 +605,6 @@ static int apply_item(struct change_of *x, const struct mysql_statement_info *s,
 	return apply(x, i, rewritten, err);
 }
 
-/* Where the server keeps names in lower case, a statement may still write them otherwise. */
-static void fold(struct change_of *x, const struct mysql_statement_info *s,
-		 struct mysql_statement_info *out)
-{
-	*out = *s;
-	if (x->c->names != 1)
-		return;
-	out->items = arena_zalloc(&x->arena, s->nitems * sizeof *out->items);
-	for (size_t i = 0; i < s->nitems; i++) {
-		struct mysql_ddl_item *item = &out->items[i];
-
-		*item = s->items[i];
-		item->db = mysql_lower(item->db, &x->arena);
-		item->table = mysql_lower(item->table, &x->arena);
-		item->to_db = mysql_lower(item->to_db, &x->arena);
-		item->to = mysql_lower(item->to, &x->arena);
-	}
-}
-
 static int changed(void *ctx, const struct position *at, const struct mysql_statement_info *s,
 		   struct error *err)
 {
@@ -630,13 +616,11 @@ static int changed(void *ctx, const struct position *at, const struct mysql_stat
 		log_warning("a statement that is not understood: definitions are read again", NULL);
 		return forget(&x, (struct str){ NULL, 0 }, (struct str){ NULL, 0 }, err);
 	}
-	struct mysql_statement_info info;
 	int rc = 0;
 
-	fold(&x, s, &info);
 	x.names = xcalloc(2 * s->nitems, sizeof *x.names);
 	for (size_t i = 0; i < s->nitems && !rc; i++)
-		rc = apply_item(&x, &info, i, err);
+		rc = apply_item(&x, s, i, err);
 	if (!rc)
 		rc = settle_names(&x, err);
 	free(x.names);
@@ -644,9 +628,16 @@ static int changed(void *ctx, const struct position *at, const struct mysql_stat
 	return rc;
 }
 
+static struct str kept(void *ctx, struct str name, struct arena *a)
+{
+	const struct mysql_catalog *c = ctx;
+
+	return c->names == 1 ? mysql_lower(name, a) : name;
+}
+
 struct binlog_catalog mysql_catalog_callbacks(struct mysql_catalog *c)
 {
-	return (struct binlog_catalog){ c, selected, definition, changed };
+	return (struct binlog_catalog){ c, selected, definition, changed, kept };
 }
 
 int mysql_catalog_prune(struct mysql_catalog *c, const struct position *upto, struct error *err)

@@ -4,7 +4,7 @@
  * binlog_catalog (binlog.h) on a live server.  Definitions are read at the first start and after each statement that
  * touches a table; state.db keeps them by place (mysql_history.h).  One thread.
  *
- * Order of calls: new; connect, at a first start then the place is taken and begin; callbacks, prune; disconnect.
+ * Order of calls: new; connect, at a first start then the place is taken and begin; resume; callbacks, prune; disconnect.
  */
 #ifndef MYSQL_CATALOG_H
 #define MYSQL_CATALOG_H
@@ -29,6 +29,8 @@ MUST_CHECK int mysql_catalog_connect(struct mysql_catalog *c, struct mysql_conn 
  * force there.  Outside of a transaction.  ERR_RETRY when a table was altered meanwhile: connect again and take another place.
  */
 MUST_CHECK int mysql_catalog_begin(struct mysql_catalog *c, const struct position *place, struct error *err);
+/* The stream goes on after this place: what was a sequence there is known. */
+void mysql_catalog_resume(struct mysql_catalog *c, const struct position *after);
 void mysql_catalog_disconnect(struct mysql_catalog *c);
 
 /* The i-th captured table that there was at connect(); false: there is none. */
