@@ -298,9 +298,20 @@ static int ask(struct mysql_checking *c, const char *sql, struct mysql_rows *out
 	return *known || mysql_lacks_right(err) ? 0 : -1;
 }
 
+/* For those who may not ask for a replica's status: does one run, or did one? */
+static int replicates(struct mysql_checking *c, bool *out, struct error *err)
+{
+	AUTO(mysql_rows) struct mysql_rows r = { 0 };
+
+	if (mysql_query_rows(c->conn, "SHOW GLOBAL STATUS LIKE 'Slave_running'", &r, err))
+		return -1;
+	*out = is_on(mysql_cell(&r, 0, 1)) || mysql_variable(c, "gtid_slave_pos").n > 0;
+	return 0;
+}
+
 static int check_replica(struct mysql_checking *c, struct error *err)
 {
-	bool new_words = !c->server.mariadb && c->server.version >= 80026, known;
+	bool new_words = !c->server.mariadb && c->server.version >= 80026, known, is;
 	const char *name = new_words ? "log_replica_updates" : "log_slave_updates";
 	AUTO(mysql_rows) struct mysql_rows r = { 0 };
 
@@ -308,15 +319,15 @@ static int check_replica(struct mysql_checking *c, struct error *err)
 		return 0;
 	if (ask(c, new_words ? "SHOW REPLICA STATUS" : "SHOW SLAVE STATUS", &r, &known, err))
 		return -1;
-	if (known && !r.n)
-		return 0;
-	mysql_finding(c, "log_replica_updates", known ? SEVERITY_ERROR : SEVERITY_WARNING, "server",
-		      known ? "the server is a replica and does not log what it replicates: put "
+	is = r.n > 0;
+	if (!known && replicates(c, &is, err))
+		return -1;
+	if (is)
+		mysql_finding(c, "log_replica_updates", SEVERITY_ERROR, "server",
+			      "the server is a replica and does not log what it replicates: put "
 			      "log_slave_updates (log_replica_updates) into its configuration and "
-			      "restart it, or tail its source"
-			    : "whether the server is a replica may not be asked; if it is, "
-			      "log_slave_updates (log_replica_updates) must be on",
-		      NULL, NULL);
+			      "restart it, or tail its source",
+			      NULL, NULL);
 	return 0;
 }
 

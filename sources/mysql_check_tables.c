@@ -8,6 +8,7 @@
 #include "mysql_charset.h"
 #include "mysql_check.h"
 #include "mysql_schema.h"
+#include "mysql_tokens.h"
 
 struct captured {
 	struct mysql_schema list;
@@ -120,16 +121,71 @@ static int check_each(struct mysql_checking *c, const struct captured *x, struct
 	return 0;
 }
 
-static bool is_wanted(const struct captured *x, struct str schema, struct str name)
+static const struct mysql_table *wanted_table(const struct captured *x, struct str schema,
+					      struct str name)
 {
 	for (size_t i = 0; i < x->list.n; i++)
 		if (x->wanted[i] && str_eq(x->list.items[i].schema, schema) &&
 		    str_eq(x->list.items[i].name, name))
-			return true;
+			return &x->list.items[i];
+	return NULL;
+}
+
+/* ON DELETE CASCADE, ON UPDATE SET NULL ... in a table's CREATE; `name`: of the foreign key. */
+static bool next_cascade(struct mysql_tokens *t, struct str *name, struct buf *rule)
+{
+	struct mysql_token token;
+
+	while ((token = mysql_token_next(t)).kind != MYSQL_TOKEN_END) {
+		if (mysql_token_is(&token, "CONSTRAINT"))
+			*name = mysql_token_next(t).raw;
+		if (!mysql_token_is(&token, "ON"))
+			continue;
+		struct mysql_token when = mysql_token_next(t), what = mysql_token_next(t);
+		bool sets = mysql_token_is(&what, "SET");
+
+		if (!sets && !mysql_token_is(&what, "CASCADE"))
+			continue;
+		buf_clear(rule);
+		buf_addf(rule, "ON %.*s %.*s", STR_FMT(when.raw), STR_FMT(what.raw));
+		if (sets)
+			buf_addf(rule, " %.*s", STR_FMT(mysql_token_next(t).raw));
+		return true;
+	}
 	return false;
 }
 
 /* What a foreign key does to the rows that refer to a row is done inside InnoDB. */
+static int check_foreign_keys(struct mysql_checking *c, const struct mysql_table *t,
+			      struct error *err)
+{
+	AUTO(buf) struct buf sql = { 0 }, object = { 0 }, rule = { 0 };
+	AUTO(mysql_rows) struct mysql_rows r = { 0 };
+	struct str name = { NULL, 0 };
+
+	buf_adds(&sql, "SHOW CREATE TABLE ");
+	table_name(&sql, t);
+	if (mysql_query_rows(c->conn, buf_z(&sql), &r, err))
+		return mysql_lacks_right(err) ? 0 : -1; /* it was said */
+	struct mysql_tokens tokens = mysql_tokens_of(mysql_cell(&r, 0, 1), 0);
+
+	buf_addf(&object, "%.*s.%.*s", STR_FMT(t->schema), STR_FMT(t->name));
+	while (next_cascade(&tokens, &name, &rule)) {
+		AUTO(buf) struct buf text = { 0 };
+
+		buf_addf(
+			&text,
+			"foreign key %.*s, %s: rows that it deletes or changes are not in the log, "
+			"so copies keep them; let the application or a trigger do it instead, or "
+			"compare the copies from time to time",
+			STR_FMT(name), buf_z(&rule));
+		mysql_finding(c, "cascade", SEVERITY_WARNING, buf_z(&object), buf_z(&text), NULL,
+			      NULL);
+	}
+	return 0;
+}
+
+/* By CREATE TABLE: MariaDB shows REFERENTIAL_CONSTRAINTS only to those who may change the table. */
 static int check_cascades(struct mysql_checking *c, const struct captured *x, struct error *err)
 {
 	struct str native = mysql_variable(c, "innodb_native_foreign_keys");
@@ -137,30 +193,19 @@ static int check_cascades(struct mysql_checking *c, const struct captured *x, st
 
 	if (!c->server.mariadb && c->server.version >= 90600 && !str_eqz(native, "ON"))
 		return 0;
-	if (mysql_query_rows(c->conn,
-			     "SELECT CONSTRAINT_SCHEMA, TABLE_NAME, CONSTRAINT_NAME, DELETE_RULE, "
-			     "UPDATE_RULE FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE "
-			     "DELETE_RULE IN ('CASCADE', 'SET NULL', 'SET DEFAULT') OR UPDATE_RULE "
-			     "IN ('CASCADE', 'SET NULL', 'SET DEFAULT')",
-			     &r, err))
+	if (mysql_query_rows(
+		    c->conn,
+		    "SELECT DISTINCT TABLE_SCHEMA, TABLE_NAME FROM "
+		    "information_schema.KEY_COLUMN_USAGE WHERE REFERENCED_TABLE_NAME IS NOT "
+		    "NULL",
+		    &r, err))
 		return -1;
 	for (size_t i = 0; i < r.n; i++) {
-		struct str schema = mysql_cell(&r, i, 0), name = mysql_cell(&r, i, 1);
-		AUTO(buf) struct buf object = { 0 }, text = { 0 };
+		const struct mysql_table *t =
+			wanted_table(x, mysql_cell(&r, i, 0), mysql_cell(&r, i, 1));
 
-		if (!is_wanted(x, schema, name))
-			continue;
-		buf_addf(&object, "%.*s.%.*s", STR_FMT(schema), STR_FMT(name));
-		buf_addf(
-			&text,
-			"foreign key %.*s (ON DELETE %.*s, ON UPDATE %.*s): rows that it deletes "
-			"or "
-			"changes are not in the log, so copies keep them; let the application or a "
-			"trigger do it instead, or compare the copies from time to time",
-			STR_FMT(mysql_cell(&r, i, 2)), STR_FMT(mysql_cell(&r, i, 3)),
-			STR_FMT(mysql_cell(&r, i, 4)));
-		mysql_finding(c, "cascade", SEVERITY_WARNING, buf_z(&object), buf_z(&text), NULL,
-			      NULL);
+		if (t && check_foreign_keys(c, t, err))
+			return -1;
 	}
 	return 0;
 }
