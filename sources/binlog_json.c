@@ -249,7 +249,7 @@ static size_t shortest_digits(double d, char digits[20], int *point)
 /* As my_gcvt() of the server prints it. */
 static void put_double(struct buf *b, double d, bool bare)
 {
-	char digits[20];
+	char digits[20] = "";
 	int point;
 
 	if (!isfinite(d)) { /* the server lets none in */
@@ -368,18 +368,22 @@ static int put_literal(struct buf *b, uint8_t literal)
 	return 0;
 }
 
-static void put_signed(struct buf *b, int64_t v)
-{
-	char text[24];
-
-	buf_add(b, text, (size_t)snprintf(text, sizeof text, "%lld", (long long)v));
-}
-
 static void put_unsigned(struct buf *b, uint64_t v)
 {
-	char text[24];
+	char text[20], *end = text + sizeof text, *p = end;
 
-	buf_add(b, text, (size_t)snprintf(text, sizeof text, "%llu", (unsigned long long)v));
+	do {
+		*--p = (char)('0' + v % 10);
+		v /= 10;
+	} while (v);
+	buf_add(b, p, (size_t)(end - p));
+}
+
+static void put_signed(struct buf *b, int64_t v)
+{
+	if (v < 0)
+		buf_addc(b, '-');
+	put_unsigned(b, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
 }
 
 static int put_value(struct printer *p, const struct json_value *v, unsigned depth)

@@ -403,7 +403,7 @@ static bool apply_at(struct patch *p, struct node **root, struct str path, enum 
 			here = &parent->items[at];
 			parent = NULL;
 		}
-		if (!read_leg(&c, p->a, &leg))
+		if (!*here || !read_leg(&c, p->a, &leg))
 			return false;
 		if (!is_itself(*here, &leg) || (what == DIFF_INSERT && c.p == c.end))
 			parent = *here;

@@ -257,12 +257,12 @@ static bool read_datetime(const struct binlog_field *f, struct cursor *c, struct
 static bool read_time(const struct binlog_field *f, struct cursor *c, struct arena *a,
 		      struct value *out)
 {
+	static const int64_t units[] = { 1, 0x100, 0x10000, 0x1000000 }; /* of the integer part */
 	unsigned bytes = binlog_fraction_bytes(f->digits);
-	int64_t v = (int64_t)cell_be(c, 3 + bytes) - ((int64_t)0x800000 << 8 * bytes);
+	int64_t unit = units[bytes], v = (int64_t)cell_be(c, 3 + bytes) - 0x800000 * unit;
 	bool negative = v < 0;
-	uint64_t size = (uint64_t)(negative ? -v : v);
-	int64_t whole = (int64_t)(size >> 8 * bytes);
-	unsigned part = (unsigned)(size & ((UINT64_C(1) << 8 * bytes) - 1));
+	int64_t size = negative ? -v : v, whole = size / unit;
+	unsigned part = (unsigned)(size % unit);
 	struct moment t = unpack_time(whole * FRACTION);
 
 	t.negative = negative;
@@ -348,6 +348,8 @@ bool binlog_temporal(const struct binlog_field *f, struct cursor *c, struct aren
 	struct moment t;
 	uint32_t seconds;
 
+	if (f->digits > 6)
+		return false;
 	switch ((enum binlog_cell)f->how) {
 	case CELL_DATE:
 		t = unpack_date((unsigned)cell_le(c, 3));

@@ -547,7 +547,7 @@ static int give(const struct binlog_field *f, struct cursor *c, struct arena *a,
 
 	switch ((enum binlog_cell)f->how) {
 	case CELL_I8:
-		out->i = (int8_t)get_u8(c);
+		out->i = (get_u8(c) ^ 0x80) - 0x80;
 		return 0;
 	case CELL_U8:
 		out->i = get_u8(c);

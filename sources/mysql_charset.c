@@ -176,6 +176,10 @@ bool charset_utf8_valid(struct str s)
 		/* Letters with marks, Greek, Cyrillic ... are two bytes. */
 		while (end - p >= 2 && p[0] >= 0xc2 && p[0] < 0xe0 && (p[1] & 0xc0) == 0x80)
 			p += 2;
+		/* Most of the three-byte ones, but for those that could be overlong or surrogates. */
+		while (end - p >= 3 && p[0] > 0xe0 && p[0] < 0xf0 && p[0] != 0xed &&
+		       (p[1] & 0xc0) == 0x80 && (p[2] & 0xc0) == 0x80)
+			p += 3;
 		if (p == end)
 			return true;
 		size_t length = utf8_length(p, (size_t)(end - p));

@@ -16,11 +16,11 @@
 
 #include "mysql_vectors.h"
 
-#define FAIL(...)                                                     \
-	do {                                                          \
-		print_error(__VA_ARGS__);                             \
-		print_error("\n");                                    \
-		_fail(__FILE__, __LINE__);                            \
+#define FAIL(...)                                                                                  \
+	do {                                                                                       \
+		print_error(__VA_ARGS__);                                                          \
+		print_error("\n");                                                                 \
+		_fail(__FILE__, __LINE__);                                                         \
 	} while (0)
 
 static struct str text_of(struct str binary, struct arena *a)
@@ -48,8 +48,8 @@ static void test_partial_updates(void **state)
 		struct str text = text_of(after, &a);
 
 		if (!str_eq(text, partials[i].after))
-			FAIL("%s %s: %.*s is not %s", partials[i].server, partials[i].change, STR_FMT(text),
-			     partials[i].after.p);
+			FAIL("%s %s: %.*s is not %s", partials[i].server, partials[i].change,
+			     STR_FMT(text), partials[i].after.p);
 	}
 }
 
@@ -66,7 +66,8 @@ static void add_diff(struct buf *b, char op, const char *path, struct str value)
 
 #define ONE STR("\5\1\0")
 
-static struct str applied(struct str binary, char op, const char *path, struct str value, struct arena *a)
+static struct str applied(struct str binary, char op, const char *path, struct str value,
+			  struct arena *a)
 {
 	AUTO(buf) struct buf b = { 0 };
 	struct error err = { 0 };
@@ -119,7 +120,8 @@ static void test_paths(void **state)
 	check(d, REPLACE, "$.a[last]", ONE, "{\"a\": [1, 1], \"bb\": \"x\"}");
 	check(d, REPLACE, "$.a[last-1]", ONE, "{\"a\": [1, 2], \"bb\": \"x\"}");
 	check(d, REPLACE, "$.\"\\u0062b\"", ONE, "{\"a\": [1, 2], \"bb\": 1}");
-	check(d, INSERT, "$.\"a\\\"\\\\/\\n\"", ONE, "{\"a\": [1, 2], \"bb\": \"x\", \"a\\\"\\\\/\\n\": 1}");
+	check(d, INSERT, "$.\"a\\\"\\\\/\\n\"", ONE,
+	      "{\"a\": [1, 2], \"bb\": \"x\", \"a\\\"\\\\/\\n\": 1}");
 	check(d, INSERT, "$.b", ONE, "{\"a\": [1, 2], \"b\": 1, \"bb\": \"x\"}");
 	check(d, INSERT, "$.a[0]", ONE, "{\"a\": [1, 1, 2], \"bb\": \"x\"}");
 	check(d, INSERT, "$.a[9]", ONE, "{\"a\": [1, 2, 1], \"bb\": \"x\"}");
@@ -135,8 +137,17 @@ static void test_paths(void **state)
 	check(d, REMOVE, "$", ONE, NULL);
 	check(d, REMOVE, "$.c", ONE, NULL);
 	for (size_t i = 0; i < 11; i++) {
-		static const char *const bad[] = { "",	    "a",      "$.",	"$a",	  "$.a[",  "$.a[x]",
-						   "$.\"a", "$.\"\\x\"", "$[1-2]", "$.a[last", "$.a[99999999999]" };
+		static const char *const bad[] = { "",
+						   "a",
+						   "$.",
+						   "$a",
+						   "$.a[",
+						   "$.a[x]",
+						   "$.\"a",
+						   "$.\"\\x\"",
+						   "$[1-2]",
+						   "$.a[last",
+						   "$.a[99999999999]" };
 
 		check(d, REPLACE, bad[i], ONE, NULL);
 	}
@@ -162,7 +173,9 @@ static void test_large(void **state)
 		buf_adds(&want, i % 2 ? "1" : "1.5");
 	}
 	buf_addc(&want, ']');
-	assert_int_equal(binlog_json_apply(STR("\2\0\0\4\0"), (struct str){ diffs.p, diffs.n }, &a, &out, &err), 0);
+	assert_int_equal(binlog_json_apply(STR("\2\0\0\4\0"), (struct str){ diffs.p, diffs.n }, &a,
+					   &out, &err),
+			 0);
 	assert_true(out.n > 65536);
 	out = text_of(out, &a);
 	assert_true(str_eq(out, (struct str){ want.p, want.n }));
@@ -186,18 +199,19 @@ static void test_damage(void **state)
 
 	(void)state;
 	assert_true(str_eqz(text_of(STR(""), &a), "null"));
-	refused(STR("\5\1"));			      /* half a number */
-	refused(STR("\4\3"));			      /* no such literal */
-	refused(STR("\15x"));			      /* no such type */
-	refused(STR("\14\5abc"));		      /* a string past the end */
-	refused(STR("\14\377\377\377\377\377\1"));    /* a length without end */
-	refused(STR("\2\1\0\4\0"));		      /* an item where there is no room */
-	refused(STR("\2\1\0\7\0\14\377\0"));	      /* an offset past the end */
-	refused(STR("\2\377\377\7\0\14\4\0"));	      /* more items than bytes */
-	refused(STR("\2\1\0\7\0\2\0\0"));	      /* a container inside itself */
-	refused(STR("\17\366\3\5\2\1"));	      /* a decimal cut short */
-	refused(STR("\17\14\3\0\0\0"));		      /* a datetime too */
-	assert_int_equal(binlog_json_apply(STR("\2\1\0\7\0\2\0\0"), STR("\2\1$"), &a, &out, &err), -1);
+	refused(STR("\5\1"));                      /* half a number */
+	refused(STR("\4\3"));                      /* no such literal */
+	refused(STR("\15x"));                      /* no such type */
+	refused(STR("\14\5abc"));                  /* a string past the end */
+	refused(STR("\14\377\377\377\377\377\1")); /* a length without end */
+	refused(STR("\2\1\0\4\0"));                /* an item where there is no room */
+	refused(STR("\2\1\0\7\0\14\377\0"));       /* an offset past the end */
+	refused(STR("\2\377\377\7\0\14\4\0"));     /* more items than bytes */
+	refused(STR("\2\1\0\7\0\2\0\0"));          /* a container inside itself */
+	refused(STR("\17\366\3\5\2\1"));           /* a decimal cut short */
+	refused(STR("\17\14\3\0\0\0"));            /* a datetime too */
+	assert_int_equal(binlog_json_apply(STR("\2\1\0\7\0\2\0\0"), STR("\2\1$"), &a, &out, &err),
+			 -1);
 	assert_int_equal(binlog_json_apply(STR("\5\1\0"), STR("\0\1"), &a, &out, &err), -1);
 }
 
@@ -215,12 +229,15 @@ static void test_every_damage(void **state)
 			char *p = arena_alloc(&a, d.n);
 
 			memcpy(p, copy.p, d.n);
-			p[k] = (char)(i < 8 ? (unsigned)p[k] ^ 1u << i : i < 16 ? i * 17 : (unsigned)p[k] + i);
+			p[k] = (char)(i < 8    ? (unsigned)p[k] ^ 1u << i
+				      : i < 16 ? i * 17
+					       : (unsigned)p[k] + i);
 			if (binlog_json_text((struct str){ p, d.n }, &a, &out, &err) == 0)
 				assert_true(out.n < 100000);
 			if (binlog_json_text((struct str){ p, k }, &a, &out, &err) == 0)
 				assert_true(out.n < 100000);
-			if (binlog_json_apply((struct str){ p, d.n }, partials[0].diffs, &a, &out, &err) == 0)
+			if (binlog_json_apply((struct str){ p, d.n }, partials[0].diffs, &a, &out,
+					      &err) == 0)
 				assert_true(out.n < 100000);
 		}
 	}
@@ -230,7 +247,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_partial_updates), cmocka_unit_test(test_paths),
-		cmocka_unit_test(test_large),		cmocka_unit_test(test_damage),
+		cmocka_unit_test(test_large),           cmocka_unit_test(test_damage),
 		cmocka_unit_test(test_every_damage),
 	};
 

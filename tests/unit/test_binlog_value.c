@@ -19,11 +19,11 @@
 #include "value_text.h"
 #include "mysql_vectors.h"
 
-#define FAIL(...)                                                     \
-	do {                                                          \
-		print_error(__VA_ARGS__);                             \
-		print_error("\n");                                    \
-		_fail(__FILE__, __LINE__);                            \
+#define FAIL(...)                                                                                  \
+	do {                                                                                       \
+		print_error(__VA_ARGS__);                                                          \
+		print_error("\n");                                                                 \
+		_fail(__FILE__, __LINE__);                                                         \
 	} while (0)
 
 #define MAX_ROW (1 << 24)
@@ -70,13 +70,16 @@ static void forget_metadata(struct binlog_map *m)
 	for (size_t i = 0; i < m->ncolumns; i++) {
 		struct binlog_map_column *c = &m->columns[i];
 
-		*c = (struct binlog_map_column){ .type = c->type, .meta = c->meta, .nullable = c->nullable };
+		*c = (struct binlog_map_column){ .type = c->type,
+						 .meta = c->meta,
+						 .nullable = c->nullable };
 	}
 }
 
 static void make_field(struct table_case *t, const struct mysql_column *def)
 {
-	if (binlog_field_make(&t->map, 0, def, INVALID_BYTES_STOP, &t->a, &t->column, &t->field, &t->err))
+	if (binlog_field_make(&t->map, 0, def, INVALID_BYTES_STOP, &t->a, &t->column, &t->field,
+			      &t->err))
 		FAIL("%s: %s", vectors[t->i].column, t->err.text);
 	assert_true(str_eqz(t->column.name, "c"));
 	t->field.json_bare = strncmp(t->format.server, "5.7", 3) == 0;
@@ -185,9 +188,9 @@ static void check_value(struct table_case *t, const struct value *v, const struc
 	} else {
 		print_value(&t->column, v, &out);
 	}
-	struct str want = t->field.json_bare && t->column.type == COL_JSON ?
-				  escape_newlines(t, says->text) :
-				  says->text;
+	struct str want = t->field.json_bare && t->column.type == COL_JSON
+				  ? escape_newlines(t, says->text)
+				  : says->text;
 
 	if (!str_eq((struct str){ out.p, out.n }, want))
 		FAIL("%s %s (%.*s): %s is not %s", formats[vectors[t->i].format].server,

@@ -13,11 +13,11 @@
 #include "../../sources/mysql_charset.h"
 #include "charset_vectors.h"
 
-#define FAIL(...)                                                     \
-	do {                                                          \
-		print_error(__VA_ARGS__);                             \
-		print_error("\n");                                    \
-		_fail(__FILE__, __LINE__);                            \
+#define FAIL(...)                                                                                  \
+	do {                                                                                       \
+		print_error(__VA_ARGS__);                                                          \
+		print_error("\n");                                                                 \
+		_fail(__FILE__, __LINE__);                                                         \
 	} while (0)
 
 static uint64_t fnv(uint64_t h, const void *bytes, size_t n)
@@ -33,13 +33,13 @@ struct sum {
 };
 
 /* Adds the code if it is one character. */
-static void add_code(struct sum *sum, const struct charset *c, uint32_t code, size_t n, struct arena *a)
+static void add_code(struct sum *sum, const struct charset *c, uint32_t code, size_t n,
+		     struct arena *a)
 {
 	uint32_t be = htobe32(code);
 	struct str in = { (const char *)&be + 4 - n, n }, out;
 
-	if (!charset_to_utf8(c, in, a, &out) ||
-	    utf8_length((const uint8_t *)out.p, out.n) != out.n)
+	if (!charset_to_utf8(c, in, a, &out) || utf8_length((const uint8_t *)out.p, out.n) != out.n)
 		return;
 	sum->codes++;
 	sum->hash = fnv(fnv(sum->hash, &be, 4), out.p, out.n);
@@ -74,7 +74,8 @@ static void test_every_code(void **state)
 	(void)state;
 	assert_int_equal(COUNT(charset_hashes), 33);
 	for (size_t i = 0; i < COUNT(charset_hashes); i++)
-		check_charset(charset_hashes[i].name, charset_hashes[i].codes, charset_hashes[i].hash);
+		check_charset(charset_hashes[i].name, charset_hashes[i].codes,
+			      charset_hashes[i].hash);
 }
 
 static void test_every_collation(void **state)
@@ -195,8 +196,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_code), cmocka_unit_test(test_every_collation),
-		cmocka_unit_test(test_names),	   cmocka_unit_test(test_unicode),
-		cmocka_unit_test(test_invalid),	   cmocka_unit_test(test_in_place),
+		cmocka_unit_test(test_names),      cmocka_unit_test(test_unicode),
+		cmocka_unit_test(test_invalid),    cmocka_unit_test(test_in_place),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
