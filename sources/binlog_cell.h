@@ -48,7 +48,7 @@ bool binlog_temporal(const struct binlog_field *f, struct cursor *c, struct aren
 /* Bytes of a fraction of so many digits in the formats since 5.6. */
 static inline unsigned binlog_fraction_bytes(unsigned digits)
 {
-	return (digits + 1) / 2;
+	return (digits + 1) / 2 & 3; /* digits <= 6 */
 }
 
 /* A decimal's cell, most significant digit first; false: malformed. */
