@@ -259,10 +259,226 @@ static void test_vectors(void **state)
 	}
 }
 
+/* The last cell of each vector, cut by one byte. */
+static void test_truncated(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(vectors); i++) {
+		struct str event = vectors[i].rows[vectors[i].nrows - 1];
+		const struct expected *last = &vectors[i].expected[vectors[i].n - 1];
+		struct binlog_event e = { .type = (uint8_t)vectors[i].kind, .body = event };
+		struct binlog_rows rows;
+		struct table_case t;
+		struct value v = { 0 };
+
+		open_case(&t, i);
+		make_field(&t, &t.def);
+		assert_int_equal(binlog_rows_parse(&e, &t.format, &t.a, MAX_ROW, &rows, &t.err), 0);
+		rows.rows.n--;
+		struct cursor c = cursor_of(rows.rows);
+		int failed = 0;
+
+		while (last->what != 'n' && !failed && cursor_left(&c)) {
+			if (!(get_u8(&c) & 1))
+				failed = binlog_value(&t.field, &c, &t.a, &v, &t.err);
+		}
+		if (last->what != 'n' && !failed)
+			FAIL("%s: a cell that is cut is taken", vectors[i].column);
+		if (failed)
+			assert_int_equal(t.err.kind, ERR_FATAL);
+		arena_free(&t.a);
+	}
+}
+
+/* --- columns and cells made by hand --- */
+
+static struct binlog_map one_column(struct binlog_map_column *c)
+{
+	return (struct binlog_map){
+		.db = STR("shop"), .name = STR("orders"), .columns = c, .ncolumns = 1
+	};
+}
+
+static struct mysql_column definition(const char *data_type, const char *column_type,
+				      const char *charset)
+{
+	return (struct mysql_column){ .name = STR("c"),
+				      .data_type = str_z(data_type),
+				      .column_type = str_z(column_type),
+				      .charset = str_z(charset) };
+}
+
+static int read_cell(uint8_t type, uint16_t meta, const struct mysql_column *def, int invalid_bytes,
+		     struct str cell, struct arena *a, struct value *v, struct error *err)
+{
+	struct binlog_map_column c = { .type = type, .meta = meta };
+	struct binlog_map m = one_column(&c);
+	struct cursor in = cursor_of(cell);
+	struct column column;
+	struct binlog_field f;
+
+	if (binlog_field_make(&m, 0, def, invalid_bytes, a, &column, &f, err))
+		FAIL("%s", err->text);
+	return binlog_value(&f, &in, a, v, err);
+}
+
+/* EDGE 70 */
+static void test_invalid_bytes(void **state)
+{
+	AUTO(arena) struct arena a = { 0 };
+	struct mysql_column utf8 = definition("varchar", "varchar(10)", "utf8mb4"),
+			    gbk = definition("text", "text", "gbk");
+	struct error err = { 0 };
+	struct value v;
+
+	(void)state;
+	assert_int_equal(read_cell(MYSQL_VARCHAR, 40, &utf8, INVALID_BYTES_STOP, STR("\2a\377"), &a,
+				   &v, &err),
+			 -1);
+	assert_int_equal(err.kind, ERR_FATAL);
+	assert_non_null(strstr(err.text, "source.invalid_bytes"));
+	assert_non_null(strstr(err.text, "utf8mb4"));
+	assert_int_equal(read_cell(MYSQL_VARCHAR, 40, &utf8, INVALID_BYTES_REPLACE, STR("\2a\377"),
+				   &a, &v, &err),
+			 0);
+	assert_int_equal(v.state, VALUE_SET);
+	assert_true(str_eqz(v.s, "a\357\277\275"));
+	assert_int_equal(read_cell(MYSQL_VARCHAR, 40, &utf8, INVALID_BYTES_BYTES, STR("\2a\377"),
+				   &a, &v, &err),
+			 0);
+	assert_int_equal(v.state, VALUE_UNREPRESENTABLE);
+	assert_true(str_eqz(v.s, "\\x61ff"));
+	assert_int_equal(read_cell(MYSQL_BLOB, 2, &gbk, INVALID_BYTES_BYTES, STR("\2\0\377a"), &a,
+				   &v, &err),
+			 0);
+	assert_int_equal(v.state, VALUE_UNREPRESENTABLE);
+	assert_true(str_eqz(v.s, "\\xff61"));
+}
+
+static void malformed(uint8_t type, uint16_t meta, struct mysql_column def, struct str cell)
+{
+	AUTO(arena) struct arena a = { 0 };
+	struct error err = { 0 };
+	struct value v;
+
+	if (read_cell(type, meta, &def, INVALID_BYTES_STOP, cell, &a, &v, &err) == 0)
+		FAIL("type %u, %s: taken", type, def.column_type.p);
+	assert_int_equal(err.kind, ERR_FATAL);
+	assert_non_null(strstr(err.text, "column c"));
+	assert_int_equal(v.state, VALUE_ABSENT);
+}
+
+static void test_malformed(void **state)
+{
+	(void)state;
+	malformed(MYSQL_ENUM, 1, definition("enum", "enum('a','b')", "utf8mb4"), STR("\3"));
+	malformed(MYSQL_SET, 1, definition("set", "set('a','b')", "utf8mb4"), STR("\4"));
+	malformed(MYSQL_NEWDECIMAL, 10 | 1 << 8, definition("decimal", "decimal(10,1)", ""),
+		  STR("\377\377\377\377\5"));
+	malformed(MYSQL_NEWDECIMAL, 20 | 9 << 8, definition("decimal", "decimal(20,9)", ""),
+		  STR("\200\0\0\0\1\77\377\377\377"));
+	malformed(MYSQL_BIT, 1, definition("bit", "bit(1)", ""), STR("\2"));
+	malformed(MYSQL_BIT, 3, definition("bit", "bit(3)", ""), STR("\10"));
+	malformed(MYSQL_DATETIME2, 0, definition("datetime", "datetime", ""),
+		  STR("\231\262\75\210\242")); /* hour 24 */
+	malformed(MYSQL_DATETIME2, 0, definition("datetime", "datetime", ""),
+		  STR("\177\377\377\377\377"));
+	malformed(MYSQL_DATETIME2, 6, definition("datetime", "datetime(6)", ""),
+		  STR("\231\262\74\310\242\17\102\100"));
+	malformed(MYSQL_TIME2, 0, definition("time", "time", ""),
+		  STR("\200\17\300"));                                               /* minute 63 */
+	malformed(MYSQL_TIME, 0, definition("time", "time", ""), STR("\77\102\17")); /* second 99 */
+	malformed(MYSQL_DATETIME, 0, definition("datetime", "datetime", ""),
+		  STR("\377\377\377\377\377\377\0\0"));
+	malformed(MYSQL_TIMESTAMP2, 6, definition("timestamp", "timestamp(6)", ""),
+		  STR("\0\0\0\1\17\102\100"));
+	malformed(MYSQL_GEOMETRY, 4, definition("geometry", "geometry", ""),
+		  STR("\5\0\0\0\0\0\0\0\1"));
+	malformed(MYSQL_JSON, 4, definition("json", "json", ""), STR("\1\0\0\0\15"));
+	malformed(MYSQL_BLOB_COMPRESSED, 2, definition("blob", "blob", ""), STR("\3\0\201\5x"));
+	malformed(MYSQL_BLOB_COMPRESSED, 2, definition("blob", "blob", ""), STR("\1\0\20"));
+	malformed(MYSQL_BLOB_COMPRESSED, 2, definition("blob", "blob", ""),
+		  STR("\6\0\204\377\377\377\377x"));
+}
+
+static void refused(struct binlog_map m, const struct mysql_column *def, const char *why)
+{
+	AUTO(arena) struct arena a = { 0 };
+	struct error err = { 0 };
+	struct column column;
+	struct binlog_field f;
+
+	if (binlog_field_make(&m, 0, def, INVALID_BYTES_STOP, &a, &column, &f, &err) == 0)
+		FAIL("taken: %s", why);
+	assert_int_equal(err.kind, ERR_FATAL);
+	if (!strstr(err.text, why) || !strstr(err.text, "shop.orders, column 1"))
+		FAIL("%s: not because %s", err.text, why);
+}
+
+/* EDGE 73, EDGE 79 */
+static void test_refused(void **state)
+{
+	struct mysql_column def = definition("varchar", "varchar(10)", "klingon");
+	struct binlog_map_column c = { .type = MYSQL_VARCHAR, .meta = 10, .name = STR("c") };
+	struct binlog_map m = one_column(&c);
+
+	(void)state;
+	refused(m, NULL, "name");
+	refused(m, &def, "character set is not known");
+	m.has_names = true;
+	refused(m, NULL, "character set");
+	m.has_charset = true;
+	c.collation = 17;
+	refused(m, NULL, "collation is not known");
+	c.type = MYSQL_LONG;
+	refused(m, NULL, "sign");
+	c.type = 20;
+	refused(m, NULL, "type is not known");
+	c.type = MYSQL_ENUM;
+	refused(m, NULL, "character set");
+	def = definition("enum", "int", "latin1");
+	refused(m, &def, "labels");
+	def = definition("decimal", "decimal(10,2)", "");
+	c.type = MYSQL_NEWDECIMAL;
+	c.meta = 66;
+	refused(m, &def, "metadata");
+	c.type = MYSQL_BLOB;
+	refused(m, &def, "metadata");
+	c.type = MYSQL_TIME2;
+	c.meta = 7;
+	refused(m, &def, "metadata");
+	c.type = MYSQL_BIT;
+	c.meta = 0;
+	refused(m, &def, "metadata");
+}
+
+static void test_ambiguous(void **state)
+{
+	struct binlog_map_column c = { .type = MYSQL_STRING, .meta = 16, .collation = 63 };
+	struct binlog_map m = one_column(&c);
+
+	(void)state;
+	m.has_names = m.has_charset = true;
+	assert_true(binlog_field_ambiguous(&m, 0, true));
+	assert_false(binlog_field_ambiguous(&m, 0, false));
+	c.collation = 8;
+	assert_false(binlog_field_ambiguous(&m, 0, true));
+	m.has_charset = false;
+	assert_true(binlog_field_ambiguous(&m, 0, true));
+	c.meta = 15;
+	assert_false(binlog_field_ambiguous(&m, 0, true));
+	c.type = MYSQL_DATETIME;
+	assert_true(binlog_field_ambiguous(&m, 0, true));
+	c.type = MYSQL_DATETIME2;
+	assert_false(binlog_field_ambiguous(&m, 0, true));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_vectors),
+		cmocka_unit_test(test_vectors),       cmocka_unit_test(test_truncated),
+		cmocka_unit_test(test_invalid_bytes), cmocka_unit_test(test_malformed),
+		cmocka_unit_test(test_refused),       cmocka_unit_test(test_ambiguous),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
