@@ -187,7 +187,7 @@ static int on_statement(struct binlog *d, const struct mysql_statement_info *s, 
 		return binlog_xa_rollback(d, s->name, b, err);
 	case MYSQL_DDL:
 	case MYSQL_UNKNOWN:
-		if (!s->two_phase_alter && on_ddl(d, s, b, err))
+		if (!d->group.unaltered && on_ddl(d, s, b, err))
 			return -1;
 		break;
 	case MYSQL_DML:

@@ -61,6 +61,7 @@ void binlog_group_open(struct binlog *d, const struct binlog_event *e, const str
 		group->gtid = g->gtid;
 		group->xid = g->anonymous ? d->start : g->gtid.number;
 		group->standalone = g->standalone;
+		group->unaltered = g->alter_start || g->alter_rollback;
 		if (g->commit_us)
 			group->commit_us = g->commit_us;
 	}

@@ -16,6 +16,7 @@ struct group {
 	bool			begun;		/* the log's own BEGIN was seen */
 	bool			given;		/* our BEGIN is in a batch */
 	bool			standalone;	/* MariaDB: no COMMIT follows */
+	bool			unaltered;	/* MariaDB: its ALTER has only begun, or was rolled back */
 	bool			skip;		/* known already */
 	bool			holding;
 	bool			has_gtid;

@@ -48,7 +48,6 @@ struct mysql_statement_info {
 	enum mysql_statement	what;
 	struct str		name;		/* savepoint, in lower case; xid as mysql_xid_text() has it */
 	bool			one_phase;
-	bool			two_phase_alter;	/* MariaDB START ALTER, ROLLBACK ALTER: nothing changes (here) */
 	/*
 	 * CREATE or DROP TEMPORARY TABLE, with its items (what: IGNORED, also with AS SELECT).  Until it is dropped,
 	 * the thread that made it means this table, not a base table of the same name, in ALTER, TRUNCATE and DROP.

@@ -389,28 +389,12 @@ static bool skip_set_statement(struct stmt *r)
 	}
 }
 
-/* START ALTER, COMMIT ALTER, ROLLBACK ALTER: up to the ALTER; only the second changes something. */
-static void skip_two_phase(struct stmt *r)
-{
-	static const char *const phases[] = { "START", "COMMIT", "ROLLBACK", NULL };
-	struct stmt before = *r;
-
-	if (!stmt_one_of(r, phases))
-		return;
-	stmt_next(r);
-	if (stmt_is(r, "ALTER"))
-		r->out->two_phase_alter = !stmt_is(&before, "COMMIT");
-	else
-		*r = before;
-}
-
 static enum mysql_statement read_statement(struct stmt *r)
 {
 	if (stmt_end(r))
 		return MYSQL_IGNORED; /* comments alone: a server's filler */
 	if (!skip_set_statement(r))
 		return MYSQL_UNKNOWN;
-	skip_two_phase(r);
 	if (stmt_mark(r, '('))
 		return MYSQL_DML; /* (SELECT f()) */
 	for (size_t i = 0; i < COUNT(statements); i++)

@@ -29,8 +29,6 @@ static void describe(const struct mysql_statement_info *s, struct buf *out)
 		buf_adds(out, " one phase");
 	if (s->temporary)
 		buf_adds(out, " temporary");
-	if (s->two_phase_alter)
-		buf_adds(out, " two phase");
 	for (size_t i = 0; i < s->nitems; i++) {
 		const struct mysql_ddl_item *t = &s->items[i];
 
@@ -295,9 +293,6 @@ static void test_alter(void **state)
 		{ "ALTER TABLE t EXCHANGE PARTITION p", "unknown", 0 },
 		{ "ALTER TABLE t RENAME TO", "unknown", 0 },
 		{ "ALTER", "unknown", 0 },
-		{ "START ALTER TABLE t ADD x int", "ddl two phase: alter shop.t", 0 },
-		{ "COMMIT ALTER TABLE t ADD x int", "ddl: alter shop.t", 0 },
-		{ "ROLLBACK ALTER TABLE t ADD x int", "ddl two phase: alter shop.t", 0 },
 		{ "SET STATEMENT max_statement_time=10, sort_buffer_size=(1+2) FOR ALTER TABLE t "
 		  "ADD x "
 		  "int",
