@@ -170,7 +170,7 @@ static void add_compressed(struct buf *body, const char *text, uint32_t length, 
 	add_u8(body, 0xff);
 	add_u8(body, (uint8_t)(0x80 | n));
 	for (unsigned i = n; i-- > 0;)
-		add_u8(body, (uint8_t)(length >> 8 * i));
+		add_u8(body, (uint8_t)((uint64_t)length >> 8 * i));
 	buf_add(body, p, room);
 	free(p);
 }
