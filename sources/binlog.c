@@ -49,6 +49,7 @@ int binlog_begin(struct binlog *d, bool mariadb, const struct mysql_resume *from
 		 const struct position *skip, struct error *err)
 {
 	binlog_group_reset(d);
+	binlog_plans_forget(&d->plans, NULL, NULL); /* it may be another server */
 	gtid_set_free(d->set);
 	free(d->server);
 	free(d->file);

@@ -143,8 +143,9 @@ static const struct table *make_table(struct binlog_plans *p, const struct binlo
 	return tables_define(p->config->tables, &draft, err);
 }
 
+/* old: MySQL before 8.0, which prints the double 1 of a document as 1. */
 static int compile(struct binlog_plans *p, struct binlog_plan *plan, const struct binlog_map *m,
-		   const struct position *at, bool mariadb, struct error *err)
+		   const struct position *at, bool mariadb, bool old, struct error *err)
 {
 	const struct mysql_table *def;
 	struct arena *a = &plan->arena;
@@ -159,6 +160,7 @@ static int compile(struct binlog_plans *p, struct binlog_plan *plan, const struc
 		if (binlog_field_make(m, i, column_of(def, m, i), p->config->invalid_bytes, a,
 				      &columns[i], &plan->fields[i], err))
 			return -1;
+		plan->fields[i].json_bare = old;
 	}
 	plan->table = make_table(p, m, columns, a, err);
 	return plan->table ? 0 : -1;
@@ -184,7 +186,7 @@ static struct binlog_plan *plan_make(struct binlog_plans *p, const struct binlog
 	plan->name = m.name;
 	if (catalog->selected(catalog->ctx, m.db, m.name) &&
 	    (binlog_map_parse(&copy, format, &plan->arena, &m, err) ||
-	     compile(p, plan, &m, at, mariadb, err))) {
+	     compile(p, plan, &m, at, mariadb, !mariadb && format->server[0] == '5', err))) {
 		plan_free(plan);
 		return NULL;
 	}

@@ -23,7 +23,7 @@ struct binlog_field {
 	uint16_t		meta;
 	uint32_t		size;		/* bytes of the cell; BINARY(n), UUID, INET: n, to which it is padded */
 	int			invalid_bytes;	/* enum invalid_bytes: text that is not in its charset */
-	bool			json_bare;	/* to be set by the caller: MySQL before 8.0 prints the double 1 as 1, not 1.0 */
+	bool			json_bare;	/* the caller sets it: MySQL before 8.0 prints the double 1 as 1, not 1.0 */
 	const struct charset	*charset;	/* text, labels; NULL: bytes */
 	const struct str	*labels;	/* enum, set: UTF-8 */
 	size_t			nlabels;

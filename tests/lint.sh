@@ -22,7 +22,7 @@ mapfile -t all_h < <(git ls-files '*.h')
 mapfile -t scripts < <(git ls-files '*.sh' .ci/run)
 mapfile -t own < <(git ls-files '*.c' '*.h' ':!tests/unit/fixtures' ':!tests/unit/*_vectors.h')	# not what was recorded
 flags=(-std=gnu11 -D_GNU_SOURCE -DFAILPOINTS '-DTAILRACE_VERSION="lint"' -Iinclude -Iagent -Isources -Isinks -Itests/unit)
-read -ra packages < <(pkg-config --cflags libpq libzstd zlib jansson avro-c sqlite3 libmicrohttpd libsystemd libcrypto rdkafka)
+read -ra packages < <(pkg-config --cflags libpq libmariadb libzstd zlib jansson avro-c sqlite3 libmicrohttpd libsystemd libcrypto rdkafka)
 
 formatting() { clang-format --dry-run -Werror "${all_c[@]}"; }
 
