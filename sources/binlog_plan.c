@@ -80,7 +80,7 @@ static void grow(struct binlog_plans *p)
 /* Does the map leave open what a definition must say? */
 static bool needs_definition(const struct binlog_map *m, bool mariadb)
 {
-	if (!m->has_names)
+	if (!m->has_names || !m->has_signedness)
 		return true;
 	for (size_t i = 0; i < m->ncolumns; i++) {
 		if (binlog_field_ambiguous(m, i, mariadb))
