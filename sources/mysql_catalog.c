@@ -524,6 +524,22 @@ static int settle_names(struct change_of *x, struct error *err)
 	return 0;
 }
 
+/* DROP TABLE IF EXISTS often finds none. */
+static int drop(struct change_of *x, const struct mysql_ddl_item *i, struct error *err)
+{
+	struct position last = just_before(x->at);
+	struct mysql_version v;
+	int found = version_at(x->c, i->db, i->table, &last, &v, err);
+
+	if (found < 0)
+		return -1;
+	bool known = found && v.definition, sequence = known && v.definition->sequence;
+
+	if (!sequence && (known || tables_latest(x->c->tables, i->db, i->table)))
+		note(x, i->db, i->table, "it was dropped");
+	return forget(x, i->db, i->table, err);
+}
+
 /* Of a table that is captured.  A sequence is put down as one, so that its rows are known for what they are. */
 static int apply(struct change_of *x, const struct mysql_ddl_item *i, bool rewritten,
 		 struct error *err)
@@ -543,9 +559,7 @@ static int apply(struct change_of *x, const struct mysql_ddl_item *i, bool rewri
 	case MYSQL_ALTER:
 		return i->same_columns ? 0 : touch(x, i->db, i->table, rewritten, err);
 	case MYSQL_DROP:
-		if (!i->sequence && !is_sequence(x->c, i->db, i->table))
-			note(x, i->db, i->table, "it was dropped");
-		return forget(x, i->db, i->table, err);
+		return drop(x, i, err);
 	case MYSQL_PARTITION:
 		note(x, i->db, i->table, "partitions came, went or were emptied");
 		return 0;

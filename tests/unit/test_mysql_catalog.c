@@ -600,6 +600,7 @@ static void test_create_and_drop(void **state)
 	server_drop("t");
 	run(200, "DROP TABLE t, u");
 	assert_non_null(strstr(notes(), "shop.t: it was dropped, at 1/1/C8/1"));
+	assert_null(strstr(notes(), "shop.u"));
 	server_create("t", "d", "int(11)");
 	run(300, "CREATE TABLE t (id int primary key, d int)");
 	named(350, "t", MYSQL_LONG, "d");
