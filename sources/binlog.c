@@ -138,6 +138,8 @@ static int on_ddl(struct binlog *d, const struct mysql_statement_info *s, struct
 /* The rows that such a statement changed are not in the log. */
 static int on_dml(struct binlog *d, const struct mysql_statement_info *s, struct error *err)
 {
+	const struct binlog_catalog *catalog = &d->config.catalog;
+
 	for (size_t i = 0; i < s->nitems && !d->group.skip; i++) {
 		const struct mysql_ddl_item *item = &s->items[i];
 
@@ -152,7 +154,8 @@ static int on_dml(struct binlog *d, const struct mysql_statement_info *s, struct
 				"source.tables until the log is past this place, then load it anew",
 				STR_FMT(item->db), STR_FMT(item->table));
 	}
-	return 0;
+	/* a routine or a view, which may stand for captured tables */
+	return d->group.skip ? 0 : catalog->changed(catalog->ctx, &d->group.pos, s, err);
 }
 
 static int on_statement(struct binlog *d, const struct mysql_statement_info *s, struct batch *b,

@@ -42,7 +42,10 @@ struct binlog_catalog {
 	 */
 	int	(*definition)(void *ctx, const struct position *at, const struct binlog_map *map,
 			      const struct mysql_table **out, struct error *err);
-	/* A statement that touches tables was passed at `at`; definitions read from now on count from there. */
+	/*
+	 * A statement that touches tables was passed at `at`; definitions read from now on count from there.  Also DML in
+	 * statement format that names no captured table.
+	 */
 	int	(*changed)(void *ctx, const struct position *at, const struct mysql_statement_info *s, struct error *err);
 	/* A name as the server keeps it, whatever case a statement writes it in; NULL: as it is written. */
 	struct str (*kept)(void *ctx, struct str name, struct arena *a);

@@ -619,6 +619,25 @@ static int apply_item(struct change_of *x, const struct mysql_statement_info *s,
 	return apply(x, i, rewritten, err);
 }
 
+/*
+ * A statement in the log instead of its rows.  It names no captured table, but what it calls may write to one, or
+ * what it names may be a view of one.
+ */
+static void statement_format(struct change_of *x, const struct mysql_statement_info *s)
+{
+	const struct mysql_catalog *c = x->c;
+	bool tables = s->nitems > 0;
+
+	for (size_t i = 0; i < s->nitems && tables; i++)
+		tables = s->items[i].kind == MYSQL_CREATE ||
+			 live_table(c, s->items[i].db, s->items[i].table);
+	for (size_t i = 0; i < c->live.n && !tables; i++)
+		if (c->wanted[i])
+			note(x, c->live.items[i].schema, c->live.items[i].name,
+			     "a routine or view was written to in statement format (binlog_format "
+			     "was not ROW in that session): its rows are not in the log");
+}
+
 static int changed(void *ctx, const struct position *at, const struct mysql_statement_info *s,
 		   struct error *err)
 {
@@ -626,6 +645,10 @@ static int changed(void *ctx, const struct position *at, const struct mysql_stat
 	struct change_of x = { .c = c, .at = at };
 
 	c->at = *at;
+	if (s->what == MYSQL_DML) {
+		statement_format(&x, s);
+		return 0;
+	}
 	if (s->what == MYSQL_UNKNOWN) {
 		log_warning("a statement that is not understood: definitions are read again", NULL);
 		return forget(&x, (struct str){ NULL, 0 }, (struct str){ NULL, 0 }, err);

@@ -322,3 +322,16 @@ def test_statement_format(way, mydb):
         cur.execute("update t join other using (id) set a = 5")
     log = w.agent.until_idle(code=1)
     assert f"{mydb.name}.t was logged as text" in log and "binlog_format" in log
+
+
+def test_routine_in_statement_format(way, mydb):
+    """EDGE 89: which tables it wrote to is not said: all are to be loaded again."""
+    if not mydb.server.is_mariadb:
+        mydb.server.sql("set global log_bin_trust_function_creators = 1")
+    w = way(T, "create function f() returns int deterministic modifies sql data "
+            "begin insert into t values (9, 9); return 1; end")
+    with mydb.server.connect(mydb.name) as c, c.cursor() as cur:
+        cur.execute("set session binlog_format = 'STATEMENT'")
+        cur.execute("select f()")
+    log = w.agent.until_idle()
+    assert f"table={mydb.name}.t reason=\"a routine or view was written to in statement format" in log

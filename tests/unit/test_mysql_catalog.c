@@ -668,6 +668,22 @@ static void test_notes(void **state)
 	assert_null(strstr(notes(), "other"));
 }
 
+/* EDGE 89: a statement of which it cannot be told what it wrote to */
+static void test_statement_format(void **state)
+{
+	(void)state;
+	server_create("t", "c", "int(11)");
+	server_create("other", "c", "int(11)");
+	first_start();
+	run(200, "INSERT INTO other VALUES (1, 1)");
+	assert_string_equal(notes(), "");
+	run(300, "SELECT f(1)");
+	assert_non_null(strstr(notes(), "shop.t: a routine or view was written to"));
+	assert_non_null(strstr(notes(), "at 1/1/12C/1"));
+	run(400, "UPDATE v SET c = 1");
+	assert_non_null(strstr(notes(), "at 1/1/190/1"));
+}
+
 /* EDGE 103: rows of a sequence are in the log, but it is no table */
 static void test_sequence(void **state)
 {
@@ -754,11 +770,14 @@ static void test_damage(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_selected),        TEST(test_lower_case), TEST(test_alter),
-		TEST(test_prune),           TEST(test_behind),     TEST(test_nothing_known),
-		TEST(test_unlogged),        TEST(test_swap),       TEST(test_exchange),
-		TEST(test_create_and_drop), TEST(test_wide),       TEST(test_notes),
-		TEST(test_sequence),        TEST(test_start_race), TEST(test_damage),
+		TEST(test_selected),   TEST(test_lower_case),
+		TEST(test_alter),      TEST(test_prune),
+		TEST(test_behind),     TEST(test_nothing_known),
+		TEST(test_unlogged),   TEST(test_swap),
+		TEST(test_exchange),   TEST(test_create_and_drop),
+		TEST(test_wide),       TEST(test_notes),
+		TEST(test_sequence),   TEST(test_statement_format),
+		TEST(test_start_race), TEST(test_damage),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
