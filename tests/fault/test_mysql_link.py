@@ -7,7 +7,7 @@ import pytest
 from proxy import Proxy
 from tests.lib import mysql
 from tests.lib.agent import wait_for
-from tests.lib.mysql_way import Load, count, judge_load
+from tests.lib.mysql_way import count, judge_load
 
 
 def behind(db, proxy, **params):
@@ -18,10 +18,9 @@ def behind(db, proxy, **params):
 @pytest.mark.mysql_usually("mariadb10.11")
 def test_cut_under_load(way, mydb):
     with Proxy(mydb.server.port) as proxy:
-        w = way(*Load.SCHEMA, url=behind(mydb, proxy))
+        w = way(begin=False, url=behind(mydb, proxy)).begin_workload()
         w.agent.start()
-        load = Load(mydb, seed=9)
-        load.start()
+        load = w.load(seed=9)
         pick, cuts = random.Random(10), 0
         end = time.monotonic() + 120
         while cuts < 15:
@@ -39,10 +38,9 @@ def test_cut_under_load(way, mydb):
 def test_halted_link_is_noticed(way, mydb):
     """The connection carries nothing any more and nobody says so: another is made, nothing is missing."""
     with Proxy(mydb.server.port) as proxy:
-        w = way(*Load.SCHEMA, url=behind(mydb, proxy))
+        w = way(begin=False, url=behind(mydb, proxy)).begin_workload()
         w.agent.start()
-        load = Load(mydb, seed=11, pause=0.02)
-        load.start()
+        load = w.load(seed=11, pause=0.02)
         try:
             wait_for(lambda: count(w) > 10, 30, "the first transactions")
             assert proxy.halt() > 0

@@ -15,7 +15,7 @@ import pytest
 
 from tests.lib import judge, mysql
 from tests.lib.agent import wait_for
-from tests.lib.mysql_way import TABLE, Load, Way, count, judge_load
+from tests.lib.mysql_way import TABLE, Way, count, judge_load
 
 
 # --- starting and going on
@@ -64,11 +64,10 @@ def test_until_idle_with_nothing_to_do(way):
 
 
 def test_until_idle_ends_while_others_keep_writing(way, mydb):
-    w = way(*Load.SCHEMA)
-    load = Load(mydb, pause=0)
-    load.start()
+    w = way(begin=False).begin_workload()
+    load = w.load(pause=0)
     time.sleep(1)
-    before = mydb.one("select count(*) from manifest")
+    before = mydb.one("select count(*) from tx_manifest")
     w.agent.until_idle(timeout=60)
     load.stop()
     assert count(w) >= before > 0
@@ -88,9 +87,8 @@ def test_place_moves_while_only_others_are_written(way, mydb):
 
 def test_killed_again_and_again_under_load(way, mydb):
     """kill -9 of the agent at any instant: every change once, every transaction whole."""
-    w = way(*Load.SCHEMA)
-    load = Load(mydb, seed=2)
-    load.start()
+    w = way(begin=False).begin_workload()
+    load = w.load(seed=2)
     pick = random.Random(3)
     try:
         for _ in range(6):
@@ -105,10 +103,9 @@ def test_killed_again_and_again_under_load(way, mydb):
 
 @pytest.mark.mysql_usually("mariadb10.11")
 def test_rotates_under_load(way, mydb):
-    w = way(*Load.SCHEMA)
+    w = way(begin=False).begin_workload()
     w.agent.start()
-    load = Load(mydb, seed=4, pause=0)
-    load.start()
+    load = w.load(seed=4, pause=0)
     for _ in range(10):
         time.sleep(0.2)
         mydb.server.flush_logs()
@@ -116,16 +113,15 @@ def test_rotates_under_load(way, mydb):
     w.agent.stop()
     w.agent.until_idle()
     judge_load(w)
-    assert len({r["source"]["file"] for r in w.records("manifest")}) > 5
+    assert len({r["source"]["file"] for r in w.records("tx_manifest")}) > 5
 
 
 @pytest.mark.mysql_usually("mariadb10.11")
 @pytest.mark.parametrize("end", ("stop", "kill"))
 def test_server_restarts(own_way, end):
-    w = own_way(*Load.SCHEMA)
+    w = own_way(begin=False).begin_workload()
     w.agent.start()
-    load = Load(w.db, seed=5)
-    load.start()
+    load = w.load(seed=5)
     try:
         for _ in range(2):
             done = count(w)
@@ -136,7 +132,7 @@ def test_server_restarts(own_way, end):
             w.db.server.start()
     finally:
         load.stop()
-    wait_for(lambda: count(w) == w.db.one("select count(*) from manifest"), 60, "the rest to arrive")
+    wait_for(lambda: count(w) == w.db.one("select count(*) from tx_manifest"), 60, "the rest to arrive")
     w.agent.stop()
     judge_load(w)
 
@@ -261,10 +257,9 @@ def test_failover_to_a_replica(own_mysql, make_agent):
     for s in (primary, replica):
         s.sql("reset master")
     replicate(primary, replica)
-    db = primary.database("erp", *Load.SCHEMA)
-    w = Way(db, make_agent(db.url(), tables="erp.*")).begin()
-    load = Load(db, seed=6)
-    load.start()
+    db = primary.database("erp")
+    w = Way(db, make_agent(db.url(), tables="erp.*")).begin_workload()
+    load = w.load(seed=6)
     w.agent.start()
     wait_for(lambda: count(w) > 20, 30, "transactions to arrive")
     w.agent.kill()
@@ -277,10 +272,9 @@ def test_failover_to_a_replica(own_mysql, make_agent):
     w.db = mysql.Database(replica, "erp")
     w.agent.set("source", url=w.db.url())
     w.agent.start()
-    load = Load(w.db, seed=7)
-    load.seq = 10 ** 6
-    load.start()
-    wait_for(lambda: count(w) > w.db.one("select count(*) from manifest where seq < 1000000") + 20, 60, "the rest")
+    before = w.db.one("select count(*) from tx_manifest")
+    load = w.load(seed=7)
+    wait_for(lambda: count(w) > before + 20, 60, "transactions of the new server")
     load.stop()
     w.agent.stop()
     w.agent.until_idle()
@@ -430,14 +424,13 @@ def test_tls(own_mysql, make_agent, certificates):
         assert "ertificate" in log or "verif" in log, log
     # Encrypted, and no less right under load: what TLS has buffered is not forgotten.
     w = Way(db, make_agent(db.url(sslmode="require"), folder="load", tables="erp.*"))
-    db.script("drop table t", *Load.SCHEMA)
-    w.begin()
+    db.script("drop table t")
+    w.begin_workload()
     w.agent.start()
-    load = Load(db, seed=8, pause=0)
-    load.start()
+    load = w.load(seed=8, pause=0)
     time.sleep(2)
     load.stop()
-    wait_for(lambda: count(w) == db.one("select count(*) from manifest"), 10, "the last transaction")
+    wait_for(lambda: count(w) == db.one("select count(*) from tx_manifest"), 10, "the last transaction")
     w.agent.stop()
     judge_load(w)
 
