@@ -61,9 +61,9 @@ fuzz:			## every fuzz target for FUZZ_SECONDS (600)
 bench: $(PROGRAM) $(VENV)/ready	## speed and memory as ratios in one run
 	$(VENV)/bin/python tests/bench/run.py $(ARGS)
 
-demo: deps $(VENV)/ready	## see it work; SINK=kafka with a broker, KEEP=1 leaves it running
+demo: deps $(VENV)/ready	## see it work; SOURCE=mariadb, SINK=kafka with a broker, KEEP=1 leaves it running
 	@$(MAKE) --no-print-directory -j2 all
-	@$(VENV)/bin/python tests/demo/demo.py $(if $(KEEP),--keep) $(if $(SINK),--sink $(SINK))
+	@$(VENV)/bin/python tests/demo/demo.py $(if $(KEEP),--keep) $(if $(SOURCE),--source $(SOURCE)) $(if $(SINK),--sink $(SINK))
 
 lint: $(VENV)/ready	## formatting, static analysis, sizes, banned functions
 	@tests/lint.sh

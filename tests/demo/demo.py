@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """make demo: an ERP-like database, a small workload, and the agent that carries it, compared row by row.
 
-Starts a throwaway PostgreSQL 15 and the agent with a SQLite and a files sink, lets writers work for
-a while, shows a progress line, then stops the writers, waits until everything has arrived, and
-compares.  --sink kafka adds a Kafka broker and a third sink.  --keep leaves all of it running (the
-writers are gone) and says how to look at it.
+Starts a throwaway PostgreSQL 15 (--source mariadb: MariaDB 10.11) and the agent with a SQLite and a
+files sink, lets writers work for a while, shows a progress line, then stops the writers, waits until
+everything has arrived, and compares.  --sink kafka adds a Kafka broker and a third sink.  --keep leaves
+all of it running (the writers are gone) and says how to look at it.
 """
 import argparse
 import os
@@ -19,10 +19,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.lib import judge                             # noqa: E402
+from tests.lib import judge, judge_mysql, mysql, workload_mysql     # noqa: E402
 from tests.lib.agent import Agent, AgentFailed, wait_for    # noqa: E402
 from tests.lib.pg import Postgres                       # noqa: E402
-from tests.lib.workload import SCHEMA, TABLES, Workload, connector  # noqa: E402
+from tests.lib.workload import SCHEMA, TABLES, Workload, Writer, connector  # noqa: E402
 
 
 def say(text):
@@ -63,18 +63,43 @@ def progress(agent, load, seconds):
         print()
 
 
-def drained(agent, load, db):
+class PostgresSource:
+    """A throwaway server with the workload's tables, and what is told of it."""
+    signal = "INT"
+
+    def __init__(self):
+        say("Starting a throwaway PostgreSQL 15 with an ERP-like database: " + ", ".join(TABLES))
+        self.server = Postgres(15).start()
+        self.db = self.server.database("erp", SCHEMA)
+        self.judged, self.schema = self.db.conn, "public"
+        self.connect, self.writer = connector(self.db), Writer
+        self.shell = f'{self.server.bin}/psql "{self.db.url()}"'
+
+
+class MariaDBSource:
+    signal = "TERM"
+
+    def __init__(self):
+        say("Starting a throwaway MariaDB 10.11 with an ERP-like database: " + ", ".join(TABLES))
+        self.server = mysql.MariaDB("10.11").start()
+        self.db = self.server.database("erp", *workload_mysql.schema(self.server))
+        self.judged, self.schema = judge_mysql.Source(self.db), "erp"
+        self.connect, self.writer = workload_mysql.connector(self.db), workload_mysql.Writer
+        self.shell = f"mariadb --host 127.0.0.1 --port {self.server.port} --user root erp"
+
+
+def drained(agent, db):
     """Whether the copy has every transaction of the manifest."""
     want = db.one("select count(*) from tx_manifest")
     have = len(judge.sqlite_rows(agent.copy, "tx_manifest", ["seq"]))
     return want == have
 
 
-def compare(agent, db):
+def compare(agent, source):
     """Prints the verdict; gives whether all is equal."""
-    names = [f"public.{t}" for t in TABLES]
-    bad, rows = judge.judge_sqlite(db.conn, agent.copy, names)
-    bad_files, _ = judge.judge_files(db.conn, agent.lake, names)
+    names = [f"{source.schema}.{t}" for t in TABLES]
+    bad, rows = judge.judge_sqlite(source.judged, agent.copy, names)
+    bad_files, _ = judge.judge_files(source.judged, agent.lake, names)
     lake = judge.Lake(agent.lake)
     say("")
     say(f"  {'table':14} {'source':>8} {'sqlite':>8} {'changes in files':>17}")
@@ -93,11 +118,11 @@ def compare(agent, db):
     return not bad and not bad_files
 
 
-def compare_kafka(broker, db):
+def compare_kafka(broker, source):
     """The same for what a read_committed consumer sees, with a client that is not ours."""
     from tests.lib import kafka
-    names = [f"public.{t}" for t in TABLES]
-    bad, _ = kafka.judge_kafka(db.conn, broker, names, transactions=True)
+    names = [f"{source.schema}.{t}" for t in TABLES]
+    bad, _ = kafka.judge_kafka(source.judged, broker, names, transactions=True)
     for complaint in bad:
         say(f"  DIFFERENT: {complaint}")
     topics = broker.topics()
@@ -116,18 +141,19 @@ def start_kafka(agent, partitions=3):
     return broker
 
 
-def keep(agent, server, db, broker):
+def keep(agent, source, broker):
+    server = source.server
     conf, program = shlex.quote(str(agent.conf)), os.path.relpath(agent.program)
     say(f"""
 It goes on running. To look at it:
   {program} status -c {conf}
-  {program} events -c {conf} --table public.orders | head
+  {program} events -c {conf} --table {source.schema}.orders | head
   curl -s http://127.0.0.1:{agent.port}/metrics | grep ^tailrace      (or the page / in a browser)
-  {server.bin}/psql "{db.url()}"      write there, and see it arrive:
+  {source.shell}      write there, and see it arrive:
   python3 -c "import sqlite3; print(sqlite3.connect('{agent.copy}').execute('select * from orders limit 3').fetchall())"
   ls -R {agent.lake}
 To stop it and remove everything:
-  kill {agent.process.pid}; kill -INT {server.pid}; sleep 2; rm -rf {agent.folder.parent} {server.folder}""")
+  kill {agent.process.pid}; kill -{source.signal} {server.pid}; sleep 2; rm -rf {agent.folder.parent} {server.folder}""")
     if broker:
         say(f"and the broker at {broker.address}:\n  kill -9 -- -{broker.process.pid}; rm -rf {broker.folder}")
 
@@ -135,18 +161,18 @@ To stop it and remove everything:
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("--keep", action="store_true", help="leave database and agent running")
+    p.add_argument("--source", choices=("postgres", "mariadb"), default="postgres", help="the database")
     p.add_argument("--sink", choices=("kafka",), help="one more sink, with its server")
     p.add_argument("--seconds", type=float, default=20, help="how long the workload writes")
     a = p.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     folder = Path(tempfile.mkdtemp(prefix="tailrace-demo-"))
-    server = agent = broker = None
+    source = agent = broker = None
     kept = ok = False
     try:
-        say("Starting a throwaway PostgreSQL 15 with an ERP-like database: " + ", ".join(TABLES))
-        server = Postgres(15).start()
-        db = server.database("erp", SCHEMA)
-        agent = Agent(folder / "agent", db.url(), tables="public.*", snapshot={"mode": "initial"})
+        source = MariaDBSource() if a.source == "mariadb" else PostgresSource()
+        db = source.db
+        agent = Agent(folder / "agent", db.url(), tables=f"{source.schema}.*", snapshot={"mode": "initial"})
         agent.sinks["lake"]["roll_interval"] = "5s"
         if a.sink:
             broker = start_kafka(agent)
@@ -154,23 +180,23 @@ def main():
         say(f"Starting the agent: {os.path.relpath(agent.program)} run -c {agent.conf}")
         agent.start(prefix=("setsid",) if a.keep else ())
         say(f"Writing for {a.seconds:.0f} s: four clients, whole and rolled-back transactions, key changes, large values")
-        load = Workload(connector(db), writers=4, pause=0.004).start()
+        load = Workload(source.connect, writers=4, pause=0.004, kind=source.writer).start()
         progress(agent, load, a.seconds)
         load.stop()
         say(f"Writers stopped: {load.transactions} transactions. Waiting for the last of them ...")
         begun = time.monotonic()
-        wait_for(lambda: drained(agent, load, db), 60, "the copy to be complete")
+        wait_for(lambda: drained(agent, db), 60, "the copy to be complete")
         say(f"Arrived after {time.monotonic() - begun:.1f} s. Rolling the files ...")
         want = db.one("select count(*) from tx_manifest")
         lake = judge.Lake(agent.lake)
-        wait_for(lambda: not lake.leftovers() and len(lake.records("public.tx_manifest")) == want, 60,
+        wait_for(lambda: not lake.leftovers() and len(lake.records(f"{source.schema}.tx_manifest")) == want, 60,
                  "the files to be complete", every=0.5)
-        ok = compare(agent, db)
+        ok = compare(agent, source)
         if broker:
             wait_for(lambda: agent.sink_status("bus")["lag_events"] == 0, 60, "Kafka to be complete")
-            ok &= compare_kafka(broker, db)
+            ok &= compare_kafka(broker, source)
         if a.keep:
-            keep(agent, server, db, broker)
+            keep(agent, source, broker)
             kept = True
         else:
             agent.stop()
@@ -182,8 +208,8 @@ def main():
         if not kept:
             if agent:
                 agent.kill()
-            if server:
-                server.destroy()
+            if source:
+                source.server.destroy()
             if broker:
                 broker.destroy()
             subprocess.run(["rm", "-rf", str(folder)], check=False)
