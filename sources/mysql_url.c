@@ -156,7 +156,9 @@ static int parse_parameter(struct str s, struct mysql_url *out, struct error *er
 
 static int parse(struct str s, struct mysql_url *out, struct error *err)
 {
-	if (!cut(&s, '/').p || !cut(&s, '/').p) /* the scheme was looked at with the file */
+	struct str scheme = cut(&s, '/'), slash = cut(&s, '/'); /* looked at with the file */
+
+	if (!scheme.p || !slash.p)
 		return fail_exit(err, EXIT_USAGE, "source.url does not begin with mysql://");
 	struct str query = s, rest = piece(&query, '?'), authority = piece(&rest, '/');
 	struct str login = { NULL, 0 };
