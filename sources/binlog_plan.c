@@ -122,20 +122,34 @@ static const struct mysql_column *column_of(const struct mysql_table *def,
 	return NULL;
 }
 
-static const struct table *make_table(struct binlog_plans *p, const struct binlog_map *m,
-				      struct column *columns, struct arena *a, struct error *err)
+/* The server's own column of a long UNIQUE index: in the log, in no table that anybody sees. */
+static bool is_hidden(const struct column *c, bool mariadb)
 {
-	uint16_t *key = arena_zalloc(a, m->ncolumns * sizeof *key);
-	struct table draft = {
-		.schema = m->db,
-		.name = m->name,
-		.columns = columns,
-		.ncolumns = m->ncolumns,
-		.key = key,
-	};
+	static const char prefix[] = "DB_ROW_HASH_";
+	size_t n = sizeof prefix - 1;
 
+	return mariadb && c->name.n > n && memcmp(c->name.p, prefix, n) == 0;
+}
+
+/* Takes the hidden ones out of `columns`; what is left is the table. */
+static const struct table *make_table(struct binlog_plans *p, struct binlog_plan *plan,
+				      const struct binlog_map *m, struct column *columns,
+				      bool mariadb, struct error *err)
+{
+	struct arena *a = &plan->arena;
+	uint16_t *key = arena_zalloc(a, m->ncolumns * sizeof *key);
+	struct table draft = { .schema = m->db, .name = m->name, .columns = columns, .key = key };
+
+	plan->place = arena_zalloc(a, m->ncolumns * sizeof *plan->place);
 	for (size_t i = 0; i < m->ncolumns; i++) {
-		if (columns[i].key > 0 && (size_t)columns[i].key <= m->ncolumns) {
+		bool hidden = is_hidden(&columns[i], mariadb);
+
+		plan->place[i] = hidden ? PLAN_HIDDEN : (uint16_t)draft.ncolumns;
+		if (!hidden)
+			columns[draft.ncolumns++] = columns[i];
+	}
+	for (size_t i = 0; i < draft.ncolumns; i++) {
+		if (columns[i].key > 0 && (size_t)columns[i].key <= draft.ncolumns) {
 			key[columns[i].key - 1] = (uint16_t)i;
 			draft.nkey++;
 		}
@@ -162,7 +176,7 @@ static int compile(struct binlog_plans *p, struct binlog_plan *plan, const struc
 			return -1;
 		plan->fields[i].json_bare = old;
 	}
-	plan->table = make_table(p, m, columns, a, err);
+	plan->table = make_table(p, plan, m, columns, mariadb, err);
 	return plan->table ? 0 : -1;
 }
 

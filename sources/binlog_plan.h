@@ -16,10 +16,13 @@ struct binlog_plan {
 	struct str		content;	/* the map's */
 	struct str		db, name;
 	const struct table	*table;		/* NULL: not captured, nothing below is set */
-	struct binlog_field	*fields;	/* ncolumns */
+	struct binlog_field	*fields;	/* ncolumns, the map's */
 	size_t			ncolumns;
+	uint16_t		*place;		/* of field i among the table's columns; PLAN_HIDDEN: of none */
 	struct arena		arena;
 };
+
+#define PLAN_HIDDEN UINT16_MAX
 
 struct binlog_plans {
 	const struct binlog_config	*config;

@@ -47,6 +47,12 @@ static int truncated(const struct binlog_plan *plan, struct error *err)
 		    STR_FMT(plan->db), STR_FMT(plan->name));
 }
 
+static struct str name_of(const struct binlog_plan *plan, size_t i)
+{
+	return plan->place[i] == PLAN_HIDDEN ? STR("(hidden)")
+					     : plan->table->columns[plan->place[i]].name;
+}
+
 /* The diffs of column i, applied to what it was before. */
 static int partial_cell(struct image *m, size_t i, struct value *out)
 {
@@ -62,7 +68,7 @@ static int partial_cell(struct image *m, size_t i, struct value *out)
 			    "PARTIAL_JSON) and the log does not have the document before it: set "
 			    "binlog_row_image = FULL, or no binlog_row_value_options, and load the "
 			    "table anew",
-			    STR_FMT(m->plan->table->columns[i].name), STR_FMT(m->plan->db),
+			    STR_FMT(name_of(m->plan, i)), STR_FMT(m->plan->db),
 			    STR_FMT(m->plan->name));
 	if (binlog_json_apply(before[i], diffs, m->arena, &whole, m->err))
 		return -1;
@@ -86,34 +92,35 @@ static int cell(struct image *m, size_t i, bool partial, struct value *out)
 	out->state = VALUE_SET;
 	if (binlog_value(f, m->c, m->arena, out, m->err))
 		return error_prefix(m->err, "table %.*s.%.*s, column %.*s", STR_FMT(m->plan->db),
-				    STR_FMT(m->plan->name),
-				    STR_FMT(m->plan->table->columns[i].name));
+				    STR_FMT(m->plan->name), STR_FMT(name_of(m->plan, i)));
 	return 0;
 }
 
 static const struct value *image(struct image *m, size_t npresent, struct batch *b)
 {
-	const struct table *t = m->plan->table;
-	struct value *values = batch_row(b, t);
+	const struct binlog_plan *plan = m->plan;
+	struct value *values = batch_row(b, plan->table), hidden;
 	struct str nulls = get_bytes(m->c, (npresent + 7) / 8);
 	size_t at = 0, json = 0;
 
-	for (size_t i = 0; i < t->ncolumns && !m->c->bad; i++) {
-		bool partial = m->partial.n && m->plan->fields[i].type == MYSQL_JSON &&
+	for (size_t i = 0; i < plan->ncolumns && !m->c->bad; i++) {
+		uint16_t place = plan->place[i];
+		struct value *v = place == PLAN_HIDDEN ? &hidden : &values[place];
+		bool partial = m->partial.n && plan->fields[i].type == MYSQL_JSON &&
 			       bit(m->partial, json++);
 
 		if (!bit(m->present, i)) {
-			if (m->before)
-				values[i] = m->before[i];
+			if (m->before && place != PLAN_HIDDEN)
+				*v = m->before[place];
 		} else if (bit(nulls, at++)) {
-			values[i].state = VALUE_NULL;
-		} else if (cell(m, i, partial, &values[i])) {
+			v->state = VALUE_NULL;
+		} else if (cell(m, i, partial, v)) {
 			return NULL;
 		}
 	}
 	if (!m->c->bad)
 		return values;
-	(void)truncated(m->plan, m->err);
+	(void)truncated(plan, m->err);
 	return NULL;
 }
 
