@@ -58,7 +58,7 @@ banned() {
 
 # Nothing half-finished, no machine's paths.
 leftovers() {
-	! git grep -nE '\b(TODO|FIXME|XXX|HACK)\b|/work/' -- . ':!tests/lint.sh' ':!*.json'
+	! git grep -nIE '\b(TODO|FIXME|XXX|HACK)\b|/work/' -- . ':!tests/lint.sh' ':!*.json'
 }
 
 step clang-format formatting

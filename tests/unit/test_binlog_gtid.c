@@ -115,116 +115,117 @@ static void mysql_made(void **state)
 	"02"                                                                                       \
 	"02020202020202020202020202020202"
 #define UUID_OF_1 "01010101-0101-0101-0101-010101010101"
+static const struct {
+	const char *hex, *text, *why;
+} tagged_cases[] = {
+	{ "02"
+	  "34"
+	  "00" TAGGED_UUID "0404"
+	  "060274",
+	  NULL, "not known" }, /* past the end */
+	{ "02"
+	  "32"
+	  "00" TAGGED_UUID "0404"
+	  "060274",
+	  UUID_OF_1 ":t:1", NULL },
+	{ "02"
+	  "2c"
+	  "00" TAGGED_UUID "0414",
+	  UUID_OF_1 ":5", NULL },
+	{ "02"
+	  "30"
+	  "00" TAGGED_UUID "0404"
+	  "0600",
+	  UUID_OF_1 ":1", NULL },
+	{ "02"
+	  "30"
+	  "1a" TAGGED_UUID "0404"
+	  "1a00",
+	  NULL, "not known" }, /* a later field: must be known */
+	{ "02"
+	  "30"
+	  "16" TAGGED_UUID "0404"
+	  "1a00",
+	  UUID_OF_1 ":1", NULL }, /* need not be */
+	{ "04"
+	  "2c"
+	  "00" TAGGED_UUID "0414",
+	  NULL, "not known" },
+	{ "02"
+	  "2c"
+	  "00" TAGGED_UUID "0400",
+	  NULL, "does not name" },
+	{ "02"
+	  "2c"
+	  "00" TAGGED_UUID "0406",
+	  NULL, "damaged field" }, /* negative */
+	{ "02"
+	  "06"
+	  "00",
+	  NULL, "does not name" },
+	{ "02"
+	  "0a"
+	  "00"
+	  "0404",
+	  NULL, "does not name" },
+	{ "02"
+	  "30"
+	  "00" TAGGED_UUID "0404"
+	  "0404",
+	  NULL, "damaged field" }, /* twice */
+	{ "02"
+	  "30"
+	  "00" TAGGED_UUID "0404"
+	  "0202",
+	  NULL, "damaged field" }, /* not in order */
+	{ "02"
+	  "32"
+	  "00" TAGGED_UUID "0404"
+	  "060254",
+	  NULL, "does not name" }, /* T */
+	{ "02"
+	  "32"
+	  "00" TAGGED_UUID "0404"
+	  "060231",
+	  NULL, "does not name" }, /* 1 */
+	{ "02"
+	  "30"
+	  "00" TAGGED_UUID "0404"
+	  "0614",
+	  NULL, "truncated" },
+	{ "02"
+	  "0c"
+	  "00"
+	  "02"
+	  "0102",
+	  NULL, "truncated" },
+	{ "02"
+	  "0e"
+	  "00"
+	  "02"
+	  "0108"
+	  "02",
+	  NULL, "damaged field" }, /* more than a byte in the uuid */
+	{ "", NULL, "not known" },
+};
+
 static void tagged(void **state)
 {
-	static const struct {
-		const char *hex, *text, *why;
-	} cases[] = {
-		{ "02"
-		  "34"
-		  "00" TAGGED_UUID "0404"
-		  "060274",
-		  NULL, "not known" }, /* past the end */
-		{ "02"
-		  "32"
-		  "00" TAGGED_UUID "0404"
-		  "060274",
-		  UUID_OF_1 ":t:1", NULL },
-		{ "02"
-		  "2c"
-		  "00" TAGGED_UUID "0414",
-		  UUID_OF_1 ":5", NULL },
-		{ "02"
-		  "30"
-		  "00" TAGGED_UUID "0404"
-		  "0600",
-		  UUID_OF_1 ":1", NULL },
-		{ "02"
-		  "30"
-		  "1a" TAGGED_UUID "0404"
-		  "1a00",
-		  NULL, "not known" }, /* a later field: must be known */
-		{ "02"
-		  "30"
-		  "16" TAGGED_UUID "0404"
-		  "1a00",
-		  UUID_OF_1 ":1", NULL }, /* need not be */
-		{ "04"
-		  "2c"
-		  "00" TAGGED_UUID "0414",
-		  NULL, "not known" },
-		{ "02"
-		  "2c"
-		  "00" TAGGED_UUID "0400",
-		  NULL, "does not name" },
-		{ "02"
-		  "2c"
-		  "00" TAGGED_UUID "0406",
-		  NULL, "damaged field" }, /* negative */
-		{ "02"
-		  "06"
-		  "00",
-		  NULL, "does not name" },
-		{ "02"
-		  "0a"
-		  "00"
-		  "0404",
-		  NULL, "does not name" },
-		{ "02"
-		  "30"
-		  "00" TAGGED_UUID "0404"
-		  "0404",
-		  NULL, "damaged field" }, /* twice */
-		{ "02"
-		  "30"
-		  "00" TAGGED_UUID "0404"
-		  "0202",
-		  NULL, "damaged field" }, /* not in order */
-		{ "02"
-		  "32"
-		  "00" TAGGED_UUID "0404"
-		  "060254",
-		  NULL, "does not name" }, /* T */
-		{ "02"
-		  "32"
-		  "00" TAGGED_UUID "0404"
-		  "060231",
-		  NULL, "does not name" }, /* 1 */
-		{ "02"
-		  "30"
-		  "00" TAGGED_UUID "0404"
-		  "0614",
-		  NULL, "truncated" },
-		{ "02"
-		  "0c"
-		  "00"
-		  "02"
-		  "0102",
-		  NULL, "truncated" },
-		{ "02"
-		  "0e"
-		  "00"
-		  "02"
-		  "0108"
-		  "02",
-		  NULL, "damaged field" }, /* more than a byte in the uuid */
-		{ "", NULL, "not known" },
-	};
 	AUTO(arena) struct arena a = { 0 };
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(cases); i++) {
-		struct binlog_event e = fixture_body(&a, BINLOG_GTID_TAGGED, cases[i].hex);
+	for (size_t i = 0; i < COUNT(tagged_cases); i++) {
+		struct binlog_event e = fixture_body(&a, BINLOG_GTID_TAGGED, tagged_cases[i].hex);
 		struct binlog_gtid g;
 		struct error err = { 0 };
 		int r = binlog_gtid_parse(&e, &g, &err);
 
-		if (cases[i].text && r)
-			FAIL("%s: %s", cases[i].hex, err.text);
-		if (cases[i].text)
-			assert_gtid(&g, cases[i].text);
-		else if (!r || !strstr(err.text, cases[i].why))
-			FAIL("%s: %s", cases[i].hex, r ? err.text : "was accepted");
+		if (tagged_cases[i].text && r)
+			FAIL("%s: %s", tagged_cases[i].hex, err.text);
+		if (tagged_cases[i].text)
+			assert_gtid(&g, tagged_cases[i].text);
+		else if (!r || !strstr(err.text, tagged_cases[i].why))
+			FAIL("%s: %s", tagged_cases[i].hex, r ? err.text : "was accepted");
 	}
 }
 

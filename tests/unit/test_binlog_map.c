@@ -292,6 +292,45 @@ static void nullable(void **state)
 	assert_true(m.has_charset && m.has_labels && m.has_label_charset);
 }
 
+static const char *const charsets_refused[] = {
+	"0303"
+	"01"
+	"02"
+	"03", /* one is missing */
+	"0305"
+	"01"
+	"02"
+	"03"
+	"04"
+	"05", /* one too many */
+	"0203"
+	"2d"
+	"04"
+	"08", /* an exception for a column that is not there */
+	"0205"
+	"2d"
+	"01"
+	"08"
+	"00"
+	"09", /* not ascending */
+	"0205"
+	"2d"
+	"01"
+	"08"
+	"01"
+	"09",
+	"0202"
+	"2d"
+	"01", /* without its collation */
+	"0200",
+	"0204"
+	"fd000001", /* more than 16 bits */
+	"0201"
+	"2d"
+	"0201"
+	"2d", /* twice */
+};
+
 static void charsets(void **state)
 {
 	/* VARCHAR, INT, BLOB, ENUM, VARCHAR, SET, VARCHAR */
@@ -365,50 +404,45 @@ static void charsets(void **state)
 	assert_int_equal(m.columns[6].collation, 4);
 	assert_int_equal(m.columns[5].collation, 6);
 
-	static const char *const refused[] = {
-		"0303"
-		"01"
-		"02"
-		"03", /* one is missing */
-		"0305"
-		"01"
-		"02"
-		"03"
-		"04"
-		"05", /* one too many */
-		"0203"
-		"2d"
-		"04"
-		"08", /* an exception for a column that is not there */
-		"0205"
-		"2d"
-		"01"
-		"08"
-		"00"
-		"09", /* not ascending */
-		"0205"
-		"2d"
-		"01"
-		"08"
-		"01"
-		"09",
-		"0202"
-		"2d"
-		"01", /* without its collation */
-		"0200",
-		"0204"
-		"fd000001", /* more than 16 bits */
-		"0201"
-		"2d"
-		"0201"
-		"2d", /* twice */
-	};
-	for (size_t i = 0; i < COUNT(refused); i++)
-		if (made(&a, all, meta, "00", refused[i], &m, &err) != -1)
-			FAIL("%s was not refused", refused[i]);
+	for (size_t i = 0; i < COUNT(charsets_refused); i++)
+		if (made(&a, all, meta, "00", charsets_refused[i], &m, &err) != -1)
+			FAIL("%s was not charsets_refused", charsets_refused[i]);
 	assert_non_null(strstr(err.text, "d.t"));
 	assert_non_null(strstr(err.text, "kind 2"));
 }
+
+static const char *const fields_refused[] = {
+	"0100",
+	"0102"
+	"0000",
+	"0402"
+	"0161",
+	"0403"
+	"0161"
+	"00",
+	"0406"
+	"0161"
+	"0162"
+	"0163",
+	"0801"
+	"02",
+	"0802"
+	"0000",
+	"0901"
+	"00",
+	"0902"
+	"00",
+	"0c00",
+	"0c02"
+	"0000",
+	"0601"
+	"01",
+	"0401"
+	"05",
+	"04",
+	"0105"
+	"80",
+};
 
 static void fields(void **state)
 {
@@ -478,41 +512,9 @@ static void fields(void **state)
 			 0);
 	assert_false(m.has_labels);
 
-	static const char *const refused[] = {
-		"0100",
-		"0102"
-		"0000",
-		"0402"
-		"0161",
-		"0403"
-		"0161"
-		"00",
-		"0406"
-		"0161"
-		"0162"
-		"0163",
-		"0801"
-		"02",
-		"0802"
-		"0000",
-		"0901"
-		"00",
-		"0902"
-		"00",
-		"0c00",
-		"0c02"
-		"0000",
-		"0601"
-		"01",
-		"0401"
-		"05",
-		"04",
-		"0105"
-		"80",
-	};
-	for (size_t i = 0; i < COUNT(refused); i++)
-		if (made(&a, "0103", "", "00", refused[i], &m, &err) != -1)
-			FAIL("%s was not refused", refused[i]);
+	for (size_t i = 0; i < COUNT(fields_refused); i++)
+		if (made(&a, "0103", "", "00", fields_refused[i], &m, &err) != -1)
+			FAIL("%s was not fields_refused", fields_refused[i]);
 	assert_fatal(made(&a, "fe", "f701", "00",
 			  "0605"
 			  "fe"
