@@ -26,9 +26,10 @@
 #define CONNECT_MS   1000 /* one try's slice: a stop is noticed in between */
 #define SHUTDOWN_US                                                                                \
 	5000000 /* a sink that cannot commit in this time does not hold up a server's shutdown */
-#define FENCE_US    5000000 /* longest wait for the sinks to check their fences */
-#define PROGRESS_US 10000000
-#define OPS         CHANGE_ABORT
+#define FENCE_US     5000000 /* longest wait for the sinks to check their fences */
+#define PROGRESS_US  10000000
+#define ESCALATED_US 60000000 /* said at most so often */
+#define OPS          CHANGE_ABORT
 
 struct reader {
 	struct agent *agent;
@@ -51,6 +52,7 @@ struct reader {
 	struct checkpoint last; /* newest transaction end handed over, or where reading starts */
 	int64_t last_ack, last_push, failing_since, stopping_since, last_said;
 	uint64_t rows, rows_said;
+	int64_t escalated_said;
 	bool caught_up_said, fences_checked;
 	struct metric *m_transactions;
 	struct metric **m_events; /* [version id * OPS + op] */
@@ -450,6 +452,21 @@ static int encode(struct reader *r, struct error *err)
 
 /* --- acknowledgement --- */
 
+/* What the sinks have not committed is in the spool alone from here on. */
+static void say_escalated(struct reader *r)
+{
+	int64_t now = monotonic_us();
+	char bytes[32];
+
+	if (r->escalated_said && now - r->escalated_said < ESCALATED_US)
+		return;
+	r->escalated_said = now;
+	snprintf(bytes, sizeof bytes, "%lld", (long long)r->extent.retained_bytes);
+	log_warning("the source retains nearly source.retain_max for us: what the spool holds is "
+		    "acknowledged ahead of the sinks",
+		    "retained_bytes", bytes, NULL);
+}
+
 /* The lowest of the spool's synced end and, by source.ack, of what every sink has committed. */
 static void durable(struct reader *r, struct checkpoint *out)
 {
@@ -459,6 +476,8 @@ static void durable(struct reader *r, struct checkpoint *out)
 	bool escalated = r->extent.retained_bytes > c->retain_max - c->retain_max / 4;
 
 	spool_synced(a->spool, out);
+	if (escalated && c->ack == ACK_SINK)
+		say_escalated(r);
 	if (c->ack == ACK_SPOOL || escalated)
 		return;
 	for (size_t i = 0; i < a->nsinks; i++) {
