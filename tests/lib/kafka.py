@@ -1,4 +1,4 @@
-"""Throwaway Kafka brokers (KRaft, one node), and a reader of topics that is not librdkafka.
+"""Throwaway Kafka brokers (KRaft), one or three, and a reader of topics that is not librdkafka.
 
 A broker lives in a temporary folder on free loopback ports and is run by an unprivileged user.  The
 reader is aiokafka at read_committed: what it sees is what counts.
@@ -21,7 +21,8 @@ from pathlib import Path
 
 import aiokafka
 import fastavro
-from aiokafka.admin import AIOKafkaAdminClient
+import aiokafka.errors
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from aiokafka.structs import TopicPartition
 
 from . import judge
@@ -66,75 +67,8 @@ async def close(consumer):
         pass    # of a task of its own
 
 
-class Kafka:
-    """outer: (port, advertised port) of a second listener, for clients that come through a proxy."""
-
-    def __init__(self, version="3.9.1", settings=None, outer=None):
-        self.version = version
-        self.jars = jars(version)
-        self.folder = Path(tempfile.mkdtemp(prefix="tailrace-kafka-"))
-        self.port, controller = free_port(), free_port()
-        self.process = None
-        more, told = "", ""
-        if outer:
-            more, told = f",OUTER://127.0.0.1:{outer[0]}", f",OUTER://127.0.0.1:{outer[1]}"
-        values = {**SETTINGS, "node.id": "1", "controller.quorum.voters": f"1@127.0.0.1:{controller}",
-                  "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{controller}{more}",
-                  "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}{told}",
-                  "log.dirs": self.folder / "data", **(settings or {})}
-        self.config = self.folder / "server.properties"
-        self.config.write_text("".join(f"{k}={v}\n" for k, v in values.items()))
-        if server_user():
-            shutil.chown(self.folder, server_user())
-        subprocess.run(self.java("-Xmx96m", "kafka.tools.StorageTool", "format", "-t",
-                                 "MkU3OEVBNTcwNTJENDM2Qk", "-c", self.config), check=True, stdout=subprocess.DEVNULL)
-
-    def java(self, heap, *argv):
-        return as_server_user(["java", heap, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto",
-                               "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{self.jars}/*",
-                               *map(str, argv)])
-
-    @property
-    def address(self):
-        return f"127.0.0.1:{self.port}"
-
-    def start(self, timeout=60):
-        with open(self.folder / "out.log", "ab") as log:
-            self.process = subprocess.Popen(self.java("-Xmx256m", "kafka.Kafka", self.config),
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            start_new_session=True)
-        end = time.monotonic() + timeout
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return self
-            except OSError:
-                if self.process.poll() is not None or time.monotonic() > end:
-                    raise AssertionError((self.folder / "out.log").read_text()[-3000:]) from None
-                time.sleep(0.3)
-
-    def signal(self, sig):
-        os.killpg(self.process.pid, sig)
-
-    def kill(self):
-        """kill -9, as a crash."""
-        if self.process and self.process.poll() is None:
-            self.signal(signal.SIGKILL)
-        if self.process:
-            self.process.wait(30)
-        self.process = None
-
-    def stop(self):
-        if self.process and self.process.poll() is None:
-            self.signal(signal.SIGTERM)
-            self.process.wait(60)
-        self.process = None
-
-    def destroy(self):
-        self.kill()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    # --- reading
+class Reader:
+    """What one can ask of a broker or a cluster: self.address is where."""
 
     def topics(self):
         """name -> number of partitions"""
@@ -148,24 +82,30 @@ class Kafka:
         finally:
             await close(consumer)
 
-    def delete_topic(self, name):
-        async def delete():
-            admin = AIOKafkaAdminClient(bootstrap_servers=self.address)
-            await admin.start()
-            try:
-                await admin.delete_topics([name])
-            finally:
-                await admin.close()
-        asyncio.run(delete())
-
-    async def _topics(self, names):
+    async def _admin(self, what):
+        """what(client), awaited."""
         admin = AIOKafkaAdminClient(bootstrap_servers=self.address)
         await admin.start()
         try:
-            found = await admin.describe_topics(names)
-            return {t["topic"]: len(t["partitions"]) for t in found}
+            return await what(admin)
         finally:
             await admin.close()
+
+    def delete_topic(self, name):
+        asyncio.run(self._admin(lambda admin: admin.delete_topics([name])))
+
+    def add_partitions(self, name, total):
+        asyncio.run(self._admin(lambda admin: admin.create_partitions({name: NewPartitions(total)})))
+
+    def leader(self, topic, partition=0):
+        """The node that leads a partition; None: nobody."""
+        found = asyncio.run(self._admin(lambda admin: admin.describe_topics(None)))     # by name it would be made
+        nodes = [p["leader"] for t in found if t["topic"] == topic for p in t["partitions"] if p["partition"] == partition]
+        return nodes[0] if nodes and nodes[0] > 0 else None
+
+    async def _topics(self, names):
+        found = await self._admin(lambda admin: admin.describe_topics(names))
+        return {t["topic"]: len(t["partitions"]) for t in found}
 
     def read(self, topic, committed=True, timeout=30):
         """Every message of a topic up to its end as it is now, in order within each partition.  The
@@ -201,6 +141,156 @@ class Kafka:
             await close(consumer)
 
 
+class Kafka(Reader):
+    """One broker.  outer: (port, advertised port) of a second listener, for clients that come through a
+    proxy.  node: its number in a cluster, and the voters of all."""
+
+    def __init__(self, version="3.9.1", settings=None, outer=None, node=None, heap="256m"):
+        self.version, self.heap = version, heap
+        self.jars = jars(version)
+        self.folder = Path(tempfile.mkdtemp(prefix="tailrace-kafka-"))
+        self.number, controller, voters = node or (1, free_port(), None)
+        self.port = free_port()
+        self.process = None
+        more, told = "", ""
+        if outer:
+            more, told = f",OUTER://127.0.0.1:{outer[0]}", f",OUTER://127.0.0.1:{outer[1]}"
+        values = {**SETTINGS, "node.id": str(self.number),
+                  "controller.quorum.voters": voters or f"1@127.0.0.1:{controller}",
+                  "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{controller}{more}",
+                  "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}{told}",
+                  "log.dirs": self.folder / "data", **(settings or {})}
+        self.config = self.folder / "server.properties"
+        self.config.write_text("".join(f"{k}={v}\n" for k, v in values.items()))
+        if server_user():
+            shutil.chown(self.folder, server_user())
+        subprocess.run(self.java("-Xmx96m", "kafka.tools.StorageTool", "format", "-t",
+                                 "MkU3OEVBNTcwNTJENDM2Qk", "-c", self.config), check=True, stdout=subprocess.DEVNULL)
+
+    def java(self, heap, *argv):
+        return as_server_user(["java", heap, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto",
+                               "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{self.jars}/*",
+                               *map(str, argv)])
+
+    @property
+    def address(self):
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def folders(self):
+        return [self.folder]
+
+    def launch(self):
+        with open(self.folder / "out.log", "ab") as log:
+            self.process = subprocess.Popen(self.java(f"-Xmx{self.heap}", "kafka.Kafka", self.config),
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                            start_new_session=True)
+
+    def wait_up(self, timeout):
+        end = time.monotonic() + timeout
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                return
+            except OSError:
+                if self.process.poll() is not None or time.monotonic() > end:
+                    raise AssertionError((self.folder / "out.log").read_text()[-3000:]) from None
+                time.sleep(0.3)
+
+    def start(self, timeout=60):
+        self.launch()
+        self.wait_up(timeout)
+        return self
+
+    def signal(self, sig):
+        os.killpg(self.process.pid, sig)
+
+    def kill(self):
+        """kill -9, as a crash."""
+        if self.process and self.process.poll() is None:
+            self.signal(signal.SIGKILL)
+        if self.process:
+            self.process.wait(30)
+        self.process = None
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.signal(signal.SIGTERM)
+            self.process.wait(60)
+        self.process = None
+
+    def destroy(self):
+        self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+REPLICATED = {
+    "default.replication.factor": "3",
+    "min.insync.replicas": "2",
+    "offsets.topic.replication.factor": "3",
+    "transaction.state.log.replication.factor": "3",
+    "transaction.state.log.min.isr": "2",
+    "controlled.shutdown.enable": "true",
+    "broker.session.timeout.ms": "6000",
+    "broker.heartbeat.interval.ms": "1000",
+    "leader.imbalance.check.interval.seconds": "5",
+    "replica.lag.time.max.ms": "6000",
+}
+
+
+class Cluster(Reader):
+    """Three brokers, each of them a controller too; whatever is written is on two at least."""
+
+    def __init__(self, version="3.9.1", settings=None, size=3):
+        self.version = version
+        controllers = [free_port() for _ in range(size)]
+        voters = ",".join(f"{i + 1}@127.0.0.1:{port}" for i, port in enumerate(controllers))
+        self.nodes = [Kafka(version, {**REPLICATED, **(settings or {})}, node=(i + 1, port, voters), heap="192m")
+                      for i, port in enumerate(controllers)]
+
+    @property
+    def address(self):
+        return ",".join(n.address for n in self.nodes)
+
+    @property
+    def folders(self):
+        return [n.folder for n in self.nodes]
+
+    def start(self, timeout=120):
+        """One alone has no quorum and does not answer."""
+        for n in self.nodes:
+            if n.process is None:
+                n.launch()
+        for n in self.nodes:
+            n.wait_up(timeout)
+        return self
+
+    def node(self, number):
+        return self.nodes[number - 1]
+
+    def wait_replicated(self, timeout=90):
+        """Until every replica of every partition is in sync again."""
+        async def behind():
+            found = await self._admin(lambda admin: admin.describe_topics(None))
+            return [(t["topic"], p["partition"]) for t in found for p in t["partitions"]
+                    if len(p["isr"]) < len(p["replicas"])]
+        end = time.monotonic() + timeout
+        while True:
+            try:
+                left = asyncio.run(behind())
+            except aiokafka.errors.KafkaError as e:
+                left = [str(e)]
+            if not left:
+                return
+            if time.monotonic() > end:
+                raise AssertionError(f"not in sync again: {left[:5]}")
+            time.sleep(0.5)
+
+    def destroy(self):
+        for n in self.nodes:
+            n.destroy()
+
+
 class Decoder:
     """Single-object encoding by the schemas of <pipeline>.schemas."""
 
@@ -214,6 +304,38 @@ class Decoder:
         assert data[:2] == b"\xc3\x01", data[:10]
         fingerprint = f"{struct.unpack('<Q', data[2:10])[0]:016x}"
         return fastavro.schemaless_reader(io.BytesIO(data[10:]), self.parsed[fingerprint])
+
+
+BATCH = struct.Struct(">qiibIhiqqqhii")     # offset, bytes, epoch of the leader, magic, CRC, attributes, last ...
+MARKERS = {0: "abort", 1: "commit"}
+
+
+def batches(data):
+    """What a partition's log file holds: (offset, producer, epoch, what) by batch; record batches of format 2.
+    https://kafka.apache.org/documentation/#recordbatch"""
+    at = 0
+    while at + BATCH.size <= len(data):
+        offset, size, _, magic, _, attributes, _, _, _, producer, epoch, _, count = BATCH.unpack_from(data, at)
+        if magic != 2 or size <= 0:     # what is not written yet is zero
+            return
+        if attributes & 0x20:           # a marker: one record of length, attributes, two deltas, key (version, type)
+            what = MARKERS.get(struct.unpack_from(">h", data, at + BATCH.size + 7)[0], "another marker")
+        else:
+            what = f"{count} records" + (" in a transaction" if attributes & 0x10 else "")
+        yield offset, producer, epoch, what
+        at += 12 + size
+
+
+def tail(broker, topic, partition=0, count=30):
+    """The end of a partition as it lies on disk, decided or not, one line a batch."""
+    lines = []
+    for folder in broker.folders:
+        found = []
+        for path in sorted(folder.glob(f"data/{topic}-{partition}/*.log")):
+            found += batches(path.read_bytes())
+        lines += [f"{folder.name} {topic}-{partition}@{offset}: producer {producer} epoch {epoch}: {what}"
+                  for offset, producer, epoch, what in found[-count:]]
+    return lines
 
 
 def murmur2(data):
