@@ -3,7 +3,7 @@
 
     run_kafka.py --kafka 3.9.1,4.3.1 --cases one,link,three
 
-one     one broker: kill -9 of the agent (at random and at each named step in turn) and of the broker, and
+one     one broker with its controller apart: kill -9 of the agent (at random and at each named step in turn) and of the broker, and
         zombies: an agent stopped (SIGSTOP) until its transaction has timed out at the broker, while a second
         one of the same pipeline with a state_dir of its own takes over; continued, it must end with exit code 4
 link    one broker behind a link that holds an EndTxn and lets it go in the middle of a later transaction, or
@@ -48,7 +48,7 @@ class KafkaPipeline(crash.Pipeline):
 
     def __init__(self, args, version, folder):
         super().__init__(15, f"kafka {version} {self.case}", self.kills_of(args), 0, args.program, args.seed, folder)
-        self.version, self.agents, self.proxy = version, 0, None
+        self.version, self.made, self.proxy = version, [], None
         self.victims = self.victims_of(args)
 
     def sink(self):
@@ -56,9 +56,9 @@ class KafkaPipeline(crash.Pipeline):
                 "transaction_timeout": f"{self.transaction_timeout}s"}
 
     def new_agent(self):
-        self.agents += 1
-        return Agent(self.folder / f"agent{self.agents}", self.db.url(), tables="public.*", program=self.program,
-                     sinks={"lake": self.sink()}, **crash.SMALL)
+        self.made.append(Agent(self.folder / f"agent{len(self.made) + 1}", self.db.url(), tables="public.*",
+                               program=self.program, sinks={"lake": self.sink()}, **crash.SMALL))
+        return self.made[-1]
 
     def steps(self):
         return STEPS
@@ -103,7 +103,8 @@ class KafkaPipeline(crash.Pipeline):
             wait_for(self.agent.stopped, 60, "the agent to stop at the end of a transaction")
         else:
             self.start()
-            time.sleep(self.random.uniform(1, 3))
+            self.wait_commits(1)        # one that never had the sink would be the younger
+            time.sleep(self.random.uniform(0, 2))
             self.agent.must_run()
             self.agent.process.send_signal(signal.SIGSTOP)
         old, self.agent = self.agent, self.new_agent()
@@ -150,8 +151,8 @@ class KafkaPipeline(crash.Pipeline):
                 "by_step": {s: self.done[s] for s in STEPS}, "what": self.bad[:20]}
 
     def close(self):
-        if getattr(self, "agent", None):
-            self.agent.kill()
+        for agent in self.made:
+            agent.kill()
         self.server.destroy()
         if getattr(self, "broker", None):
             self.broker.destroy()
@@ -167,7 +168,7 @@ class One(KafkaPipeline):
         return {"broker_kills": args.broker_kills, "zombies": args.zombies}
 
     def open_brokers(self):
-        self.broker = kafka.Kafka(self.version).start()
+        self.broker = kafka.Pair(self.version).start()
 
     def broker_kills(self):
         self.start()
@@ -323,7 +324,8 @@ def main():
     print(f"seed {args.seed}", flush=True)
     with concurrent.futures.ProcessPoolExecutor(args.jobs) as pool:
         rows = [f.result() for f in [pool.submit(run_one, args, version, case)
-                                     for version in args.kafka.split(",") for case in args.cases.split(",")]]
+                                     for case in args.cases.split(",") for version in args.kafka.split(",")]]
+    rows.sort(key=lambda r: r["kafka"])
     versions = totals(rows)
     for table in rows, versions:
         results.table(table, ("kafka", "case", *FIGURES, "result"))

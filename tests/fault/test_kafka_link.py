@@ -81,6 +81,29 @@ def test_cuts(pipeline, linked):
     whole(p, b, "cuts")
 
 
+def test_half_open(pipeline, linked):
+    """Connections stand and nothing comes through, as behind a firewall that forgot them; then all is well again."""
+    b, proxy = linked, linked.proxy
+    p = pipeline(SCHEMA, sinks=sink_of(b), name="half")
+    p.agent.start()
+    load = Workload(connector(p.db), writers=2, pause=0.02).start()
+    try:
+        wait_for(lambda: p.agent.status()["sinks"][0]["commits"] > 3, 60, "commits")
+        proxy.dead = True
+        try:
+            wait_for(lambda: p.agent.status()["sinks"][0]["error"], 90, "the sink to say what it waits for")
+            assert p.agent.status()["sinks"][0]["state"] == "waiting"
+        finally:
+            proxy.dead = False
+        before = p.agent.status()["sinks"][0]["commits"]
+        wait_for(lambda: p.agent.status()["sinks"][0]["commits"] > before + 1, 90, "commits after it")
+    finally:
+        load.stop()
+    p.agent.stop()
+    p.agent.until_idle()
+    whole(p, b, "half")
+
+
 def test_a_late_end_never_ends_the_next_transaction(pipeline, linked):
     """The first EndTxn reaches the broker when the next transaction is half there: a producer that had
     only sent it again would have that half committed (KAFKA-17754)."""

@@ -23,6 +23,7 @@ import aiokafka
 import fastavro
 import aiokafka.errors
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.structs import TopicPartition
 
 from . import judge
@@ -51,7 +52,7 @@ SETTINGS = {
 
 logging.getLogger("aiokafka").setLevel(logging.ERROR)
 
-Message = namedtuple("Message", "topic partition offset key value")
+Message = namedtuple("Message", "topic partition offset key value headers")
 
 
 @functools.lru_cache(maxsize=None)
@@ -97,6 +98,22 @@ class Reader:
     def add_partitions(self, name, total):
         asyncio.run(self._admin(lambda admin: admin.create_partitions({name: NewPartitions(total)})))
 
+    def settings(self, topic):
+        """name -> value, as the topic has them"""
+        asked = [ConfigResource(ConfigResourceType.TOPIC, topic)]
+        found = asyncio.run(self._admin(lambda admin: admin.describe_configs(asked)))
+        return {entry[0]: entry[1] for r in found for entry in r.resources[0][4]}
+
+    def set(self, topic, **settings):
+        """Settings of a topic, all of them: what is not named gets its default."""
+        wanted = [ConfigResource(ConfigResourceType.TOPIC, topic, {k.replace("_", "."): v for k, v in settings.items()})]
+        asyncio.run(self._admin(lambda admin: admin.alter_configs(wanted)))
+
+    def replicas(self, topic):
+        """How many copies there are of the topic's first partition."""
+        found = asyncio.run(self._admin(lambda admin: admin.describe_topics(None)))
+        return next(len(p["replicas"]) for t in found if t["topic"] == topic for p in t["partitions"])
+
     def leader(self, topic, partition=0):
         """The node that leads a partition; None: nobody."""
         found = asyncio.run(self._admin(lambda admin: admin.describe_topics(None)))     # by name it would be made
@@ -131,7 +148,7 @@ class Reader:
                 await consumer.seek_to_beginning(p)
             while any([await consumer.position(p) < ends[p] for p in parts]):
                 for batch in (await consumer.getmany(*parts, timeout_ms=200)).values():
-                    out += [Message(m.topic, m.partition, m.offset, m.key, m.value) for m in batch]
+                    out += [Message(m.topic, m.partition, m.offset, m.key, m.value, m.headers) for m in batch]
                 if time.monotonic() > end and short:
                     break
                 if time.monotonic() > end:
@@ -143,9 +160,9 @@ class Reader:
 
 class Kafka(Reader):
     """One broker.  outer: (port, advertised port) of a second listener, for clients that come through a
-    proxy.  node: its number in a cluster, and the voters of all."""
+    proxy.  node: its number in a cluster, and the voters of all.  scram: name and password of a user."""
 
-    def __init__(self, version="3.9.1", settings=None, outer=None, node=None, heap="256m"):
+    def __init__(self, version="3.9.1", settings=None, outer=None, node=None, heap="256m", scram=None):
         self.version, self.heap = version, heap
         self.jars = jars(version)
         self.folder = Path(tempfile.mkdtemp(prefix="tailrace-kafka-"))
@@ -153,19 +170,22 @@ class Kafka(Reader):
         self.port = free_port()
         self.process = None
         more, told = "", ""
+        own = f",CONTROLLER://127.0.0.1:{controller}" if controller else ""
         if outer:
             more, told = f",OUTER://127.0.0.1:{outer[0]}", f",OUTER://127.0.0.1:{outer[1]}"
         values = {**SETTINGS, "node.id": str(self.number),
                   "controller.quorum.voters": voters or f"1@127.0.0.1:{controller}",
-                  "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{controller}{more}",
+                  "listeners": f"PLAINTEXT://127.0.0.1:{self.port}{own}{more}",
                   "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}{told}",
                   "log.dirs": self.folder / "data", **(settings or {})}
         self.config = self.folder / "server.properties"
         self.config.write_text("".join(f"{k}={v}\n" for k, v in values.items()))
         if server_user():
             shutil.chown(self.folder, server_user())
+        users = ["--add-scram", f"SCRAM-SHA-256=[name={scram[0]},password={scram[1]}]"] if scram else []
         subprocess.run(self.java("-Xmx96m", "kafka.tools.StorageTool", "format", "-t",
-                                 "MkU3OEVBNTcwNTJENDM2Qk", "-c", self.config), check=True, stdout=subprocess.DEVNULL)
+                                 "MkU3OEVBNTcwNTJENDM2Qk", "-c", self.config, *users), check=True,
+                       stdout=subprocess.DEVNULL)
 
     def java(self, heap, *argv):
         return as_server_user(["java", heap, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto",
@@ -236,6 +256,51 @@ REPLICATED = {
     "leader.imbalance.check.interval.seconds": "5",
     "replica.lag.time.max.ms": "6000",
 }
+
+
+class Pair(Reader):
+    """A broker and its controller, each a process.  Only the broker is killed, and it is started again when the
+    controller has noticed.  A broker of Kafka 4 that is its own controller (or comes back earlier) leaves
+    transactions without their end now and then: it begins to end what was prepared, then sees the partitions
+    without a leader, for an instant, and takes them for deleted (TransactionMarkerChannelManager: "likely
+    deleted already and hence can be skipped")."""
+    SESSION = 6.0
+
+    def __init__(self, version="3.9.1"):
+        self.version, port = version, free_port()
+        voters = f"2@127.0.0.1:{port}"
+        both = {"broker.session.timeout.ms": str(int(self.SESSION * 1000)), "broker.heartbeat.interval.ms": "500"}
+        self.controller = Kafka(version, {**both, "process.roles": "controller",
+                                          "listeners": f"CONTROLLER://127.0.0.1:{port}",
+                                          "advertised.listeners": f"CONTROLLER://127.0.0.1:{port}"},
+                                node=(2, port, voters), heap="96m")
+        self.controller.port = port
+        self.broker = Kafka(version, {**both, "process.roles": "broker"}, node=(1, None, voters))
+        self.killed = None
+
+    @property
+    def address(self):
+        return self.broker.address
+
+    @property
+    def folders(self):
+        return [self.broker.folder, self.controller.folder]
+
+    def start(self, timeout=60):
+        if self.controller.process is None:
+            self.controller.start(timeout)
+        if self.killed is not None:
+            time.sleep(max(0, self.killed + self.SESSION + 1 - time.monotonic()))
+        self.broker.start(timeout)
+        return self
+
+    def kill(self):
+        self.broker.kill()
+        self.killed = time.monotonic()
+
+    def destroy(self):
+        self.broker.destroy()
+        self.controller.destroy()
 
 
 class Cluster(Reader):
