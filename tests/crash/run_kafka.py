@@ -264,12 +264,14 @@ CASES = {c.case: c for c in (One, Link, Three)}
 
 
 def what_stands(pipeline):
-    """For a run that failed: the end of the checkpoint topic as it lies on disk, and what the brokers said last."""
+    """For a run that failed: the end of the checkpoint topic as it lies on disk, transactions without an end, and
+    what the brokers said last."""
     if not getattr(pipeline, "broker", None):
         return []
     said = [line for folder in pipeline.broker.folders
             for line in (folder / "out.log").read_text(errors="replace").splitlines()[-30:]]
-    return ["\n".join(kafka.tail(pipeline.broker, kafka.CHECKPOINTS)), "\n".join(said)]
+    return ["\n".join(kafka.tail(pipeline.broker, kafka.CHECKPOINTS)), "\n".join(kafka.hanging(pipeline.broker)[:60]),
+            "\n".join(said)]
 
 
 def run_one(args, version, case):

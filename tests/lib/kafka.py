@@ -148,6 +148,7 @@ class Reader:
                 await consumer.seek_to_beginning(p)
             while any([await consumer.position(p) < ends[p] for p in parts]):
                 for batch in (await consumer.getmany(*parts, timeout_ms=200)).values():
+                    end = end if short else time.monotonic() + timeout      # it moves: that is enough
                     out += [Message(m.topic, m.partition, m.offset, m.key, m.value, m.headers) for m in batch]
                 if time.monotonic() > end and short:
                     break
@@ -400,6 +401,23 @@ def tail(broker, topic, partition=0, count=30):
             found += batches(path.read_bytes())
         lines += [f"{folder.name} {topic}-{partition}@{offset}: producer {producer} epoch {epoch}: {what}"
                   for offset, producer, epoch, what in found[-count:]]
+    return lines
+
+
+def hanging(broker):
+    """Transactions that have records and no end, in the partitions as they lie on disk."""
+    lines = []
+    for folder in broker.folders:
+        for partition in sorted(folder.glob("data/*-*/")):
+            begun = {}
+            for path in sorted(partition.glob("*.log")) if not partition.name.startswith("__") else ():
+                for offset, producer, epoch, what in batches(path.read_bytes()):
+                    if what.endswith("in a transaction"):
+                        begun.setdefault(producer, (offset, epoch))
+                    else:
+                        begun.pop(producer, None)
+            lines += [f"{folder.name} {partition.name}@{offset}: producer {producer} epoch {epoch} has no end"
+                      for producer, (offset, epoch) in begun.items()]
     return lines
 
 
