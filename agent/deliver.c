@@ -120,6 +120,15 @@ bool deliver_verified(struct deliver *d)
 	return verified;
 }
 
+bool deliver_fenced(struct deliver *d)
+{
+	pthread_mutex_lock(&d->lock);
+	bool fenced = d->detached || (d->open && d->verify_done == d->verify_wanted);
+
+	pthread_mutex_unlock(&d->lock);
+	return fenced;
+}
+
 bool deliver_drained(struct deliver *d)
 {
 	const struct position *end = &d->agent->drain_position;

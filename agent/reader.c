@@ -196,6 +196,29 @@ static void lowest_checkpoint(struct agent *a, struct checkpoint *out)
 	}
 }
 
+/* Has every sink seen, after what happened, that its fence is still its own?  One that is closed has not. */
+static bool fences_certain(const struct agent *a)
+{
+	for (size_t i = 0; i < a->nsinks; i++)
+		if (!deliver_fenced(a->sinks[i]))
+			return false;
+	return true;
+}
+
+/*
+ * A gap after a reconnect may be the trace of another instance, which took over while this one slept: that
+ * is for the sinks' fences to say.
+ */
+static int judge_gap(const struct reader *r, struct error *err)
+{
+	if (r->failing_since && err->exit == EXIT_LOG_GONE && !fences_certain(r->agent)) {
+		err->kind = ERR_RETRY;
+		error_prefix(err, "the source has gone on without us, and a sink cannot say "
+				  "whether another instance has taken over");
+	}
+	return -1;
+}
+
 /* The source's log begins after the spool's end and after what a sink needs: exit 5 names it. */
 static int check_gaps(struct reader *r, const struct checkpoint *oldest, struct error *err)
 {
@@ -289,7 +312,7 @@ static int find_start(struct reader *r, const struct source_start *start, struct
 	const struct checkpoint *oldest = &start->oldest;
 
 	if (r->last.resume && check_gaps(r, oldest, err) < 0)
-		return -1;
+		return judge_gap(r, err);
 	if (!r->last.resume)
 		checkpoint_copy(&r->last, oldest);
 	else if (r->ops->resume_cmp(oldest->resume, r->last.resume) > 0)
@@ -631,7 +654,8 @@ static int stream(struct reader *r, struct error *err)
 
 /*
  * An older process of this pipeline may be ended (its walsender) only by one whose sinks are
- * fenced: at the start by opening them, at a reconnect by checking again.
+ * fenced: at the start by opening them, at a reconnect by checking again.  A sink that is closed
+ * does not know: another instance may have taken over.
  */
 static bool may_take_slot(struct reader *r)
 {
@@ -643,9 +667,9 @@ static bool may_take_slot(struct reader *r)
 		for (size_t i = 0; i < a->nsinks; i++)
 			deliver_verify(a->sinks[i]);
 		r->fences_checked = false;
-		while (!fences_hold(r) && !a->stopping && monotonic_us() < until)
+		while (!fences_certain(a) && !a->stopping && monotonic_us() < until)
 			agent_sleep(a, 10000);
-		all = r->fences_checked;
+		all = fences_certain(a);
 	}
 	for (size_t i = 0; i < a->nsinks; i++) {
 		struct deliver_view v;

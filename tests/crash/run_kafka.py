@@ -232,7 +232,7 @@ class Link(KafkaPipeline):
 
 
 class Three(KafkaPipeline):
-    case = "three"
+    case, transaction_timeout = "three", 60     # topics are made within transactions
 
     def kills_of(self, args):
         return args.kills // 4
