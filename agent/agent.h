@@ -106,6 +106,7 @@ bool deliver_floor(struct deliver *d, struct checkpoint *out);
 bool deliver_at_end(struct deliver *d);		  /* has everything that is published */
 void deliver_verify(struct deliver *d);		  /* check the fence soon */
 bool deliver_verified(struct deliver *d);	  /* done, or the sink is closed and will check when it opens */
+bool deliver_fenced(struct deliver *d);		  /* done, and the sink is open: its fence is certain */
 bool deliver_drained(struct deliver *d);	  /* draining: everything up to drain_position is committed */
 bool deliver_has_stopped(struct deliver *d, char *text, size_t n); /* a table is stopped: which and why */
 void deliver_detach(struct deliver *d);

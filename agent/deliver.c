@@ -107,6 +107,7 @@ void deliver_verify(struct deliver *d)
 {
 	pthread_mutex_lock(&d->lock);
 	d->verify_wanted++;
+	pthread_cond_broadcast(&d->begun_cond);
 	pthread_mutex_unlock(&d->lock);
 	spool_wake(d->agent->spool);
 }
@@ -118,6 +119,15 @@ bool deliver_verified(struct deliver *d)
 
 	pthread_mutex_unlock(&d->lock);
 	return verified;
+}
+
+bool deliver_fenced(struct deliver *d)
+{
+	pthread_mutex_lock(&d->lock);
+	bool fenced = d->detached || (d->open && d->verify_done == d->verify_wanted);
+
+	pthread_mutex_unlock(&d->lock);
+	return fenced;
 }
 
 bool deliver_drained(struct deliver *d)
@@ -600,22 +610,34 @@ static int verify_fence(struct deliver *d, struct error *err)
 	return 0;
 }
 
-static bool wait_begin(struct deliver *d)
+/*
+ * Until the reader knows where to begin: 1, 0 at a stop, -1.  Meanwhile it may ask about the fence: it
+ * takes the slot from an older process only while that holds.
+ */
+static int wait_begin(struct deliver *d, struct error *err)
 {
+	int failed = 0;
+
 	pthread_mutex_lock(&d->lock);
-	while (!d->begun && !d->agent->stopping && !d->detached) {
+	while (!failed && !d->begun && !d->agent->stopping && !d->detached) {
+		if (d->verify_wanted != d->verify_done) {
+			pthread_mutex_unlock(&d->lock);
+			failed = verify_fence(d, err);
+			pthread_mutex_lock(&d->lock);
+			continue;
+		}
 		struct timespec until;
 
 		clock_gettime(CLOCK_REALTIME, &until);
 		until.tv_sec += 1;
 		pthread_cond_timedwait(&d->begun_cond, &d->lock, &until);
 	}
-	bool begun = d->begun && !d->detached;
+	bool begun = !failed && d->begun && !d->detached;
 
 	if (begun)
 		checkpoint_copy(&d->upto, &d->committed);
 	pthread_mutex_unlock(&d->lock);
-	return begun;
+	return failed ? -1 : begun;
 }
 
 /* What is counted from here on is all there is to come. */
@@ -719,8 +741,10 @@ static int live(struct deliver *d, struct error *err)
 	d->verify_done = verified;
 	pthread_mutex_unlock(&d->lock);
 	set_error(d, SINK_OK, NULL);
-	if (!wait_begin(d))
-		return 0;
+	int begun = wait_begin(d, err);
+
+	if (begun <= 0)
+		return begun;
 	if (cure_tables(d, err) < 0)
 		return -1;
 	d->cursor = spool_seek(d->agent->spool, &d->committed.pos, err);

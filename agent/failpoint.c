@@ -3,6 +3,7 @@
  *
  * TAILRACE_FAILPOINT is a comma separated list, read once:
  *	NAME[:N]	SIGKILL at the Nth passing (first, if N is left out)
+ *	NAME=STOP[:N]	SIGSTOP there: a process that sleeps until it gets SIGCONT
  *	NAME=ERRNO[:N]	the Nth call fails with that errno ("ENOSPC"); "N+": that one and all later ones
  * A list that cannot be read aborts: a test whose failpoint never fires would pass for nothing.
  *
@@ -23,9 +24,11 @@
 
 #include "memory.h"
 
+#define STOP (-1)
+
 struct point {
 	char *name;
-	int error; /* 0: kill */
+	int error; /* 0: kill; STOP */
 	unsigned long at;
 	bool onwards;
 	atomic_ulong passed;
@@ -67,7 +70,7 @@ static void point_parse(char *item, struct point *out)
 	}
 	if (error) {
 		*error++ = '\0';
-		out->error = errno_by_name(error);
+		out->error = strcmp(error, "STOP") == 0 ? STOP : errno_by_name(error);
 		if (out->error == 0)
 			refuse(error);
 	}
@@ -90,7 +93,7 @@ static void points_load(void)
 }
 
 /* Counts this passing; NULL unless it is one that was asked for. */
-static const struct point *point_pass(const char *name, bool kills)
+static const struct point *point_pass(const char *name, bool signals)
 {
 	const struct point *hit = NULL;
 
@@ -99,7 +102,7 @@ static const struct point *point_pass(const char *name, bool kills)
 		struct point *p = &points[i];
 		unsigned long n;
 
-		if ((p->error == 0) != kills || strcmp(p->name, name) != 0)
+		if ((p->error <= 0) != signals || strcmp(p->name, name) != 0)
 			continue;
 		n = atomic_fetch_add(&p->passed, 1) + 1;
 		if (n == p->at || (p->onwards && n > p->at))
@@ -110,10 +113,13 @@ static const struct point *point_pass(const char *name, bool kills)
 
 void failpoint(const char *name)
 {
-	if (point_pass(name, true)) {
-		kill(getpid(), SIGKILL);
+	const struct point *p = point_pass(name, true);
+
+	if (!p)
+		return;
+	kill(getpid(), p->error == STOP ? SIGSTOP : SIGKILL);
+	if (p->error != STOP)
 		pause(); /* SIGKILL is delivered before this returns */
-	}
 }
 
 int failpoint_errno(const char *name)

@@ -25,9 +25,10 @@
 #define CONNECT_MS   1000 /* one try's slice: a stop is noticed in between */
 #define SHUTDOWN_US                                                                                \
 	5000000 /* a sink that cannot commit in this time does not hold up a server's shutdown */
-#define FENCE_US    5000000 /* longest wait for the sinks to check their fences */
-#define PROGRESS_US 10000000
-#define OPS         CHANGE_ABORT
+#define FENCE_US     5000000 /* longest wait for the sinks to check their fences */
+#define PROGRESS_US  10000000
+#define ESCALATED_US 60000000 /* said at most so often */
+#define OPS          CHANGE_ABORT
 
 struct reader {
 	struct agent *agent;
@@ -50,6 +51,7 @@ struct reader {
 	struct checkpoint last; /* newest transaction end handed over, or where reading starts */
 	int64_t last_ack, last_push, failing_since, stopping_since, last_said;
 	uint64_t rows, rows_said;
+	int64_t escalated_said;
 	bool caught_up_said, fences_checked;
 	struct metric *m_transactions;
 	struct metric **m_events; /* [version id * OPS + op] */
@@ -170,6 +172,29 @@ static void lowest_checkpoint(struct agent *a, struct checkpoint *out)
 	}
 }
 
+/* Has every sink seen, after what happened, that its fence is still its own?  One that is closed has not. */
+static bool fences_certain(const struct agent *a)
+{
+	for (size_t i = 0; i < a->nsinks; i++)
+		if (!deliver_fenced(a->sinks[i]))
+			return false;
+	return true;
+}
+
+/*
+ * A gap after a reconnect may be the trace of another instance, which took over while this one slept: that
+ * is for the sinks' fences to say.
+ */
+static int judge_gap(const struct reader *r, struct error *err)
+{
+	if (r->failing_since && err->exit == EXIT_LOG_GONE && !fences_certain(r->agent)) {
+		err->kind = ERR_RETRY;
+		error_prefix(err, "the source has gone on without us, and a sink cannot say "
+				  "whether another instance has taken over");
+	}
+	return -1;
+}
+
 /* The source's log begins after the spool's end and after what a sink needs: exit 5 names it. */
 static int check_gaps(struct reader *r, const struct checkpoint *oldest, struct error *err)
 {
@@ -263,7 +288,7 @@ static int find_start(struct reader *r, const struct source_start *start, struct
 	const struct checkpoint *oldest = &start->oldest;
 
 	if (r->last.resume && check_gaps(r, oldest, err) < 0)
-		return -1;
+		return judge_gap(r, err);
 	if (!r->last.resume)
 		checkpoint_copy(&r->last, oldest);
 	else if (r->ops->resume_cmp(oldest->resume, r->last.resume) > 0)
@@ -426,6 +451,21 @@ static int encode(struct reader *r, struct error *err)
 
 /* --- acknowledgement --- */
 
+/* What the sinks have not committed is in the spool alone from here on. */
+static void say_escalated(struct reader *r)
+{
+	int64_t now = monotonic_us();
+	char bytes[32];
+
+	if (r->escalated_said && now - r->escalated_said < ESCALATED_US)
+		return;
+	r->escalated_said = now;
+	snprintf(bytes, sizeof bytes, "%lld", (long long)r->extent.retained_bytes);
+	log_warning("the source retains nearly source.retain_max for us: what the spool holds is "
+		    "acknowledged ahead of the sinks",
+		    "retained_bytes", bytes, NULL);
+}
+
 /* The lowest of the spool's synced end and, by source.ack, of what every sink has committed. */
 static void durable(struct reader *r, struct checkpoint *out)
 {
@@ -435,6 +475,8 @@ static void durable(struct reader *r, struct checkpoint *out)
 	bool escalated = r->extent.retained_bytes > c->retain_max - c->retain_max / 4;
 
 	spool_synced(a->spool, out);
+	if (escalated && c->ack == ACK_SINK)
+		say_escalated(r);
 	if (c->ack == ACK_SPOOL || escalated)
 		return;
 	for (size_t i = 0; i < a->nsinks; i++) {
@@ -588,7 +630,8 @@ static int stream(struct reader *r, struct error *err)
 
 /*
  * An older process of this pipeline may be ended (its walsender) only by one whose sinks are
- * fenced: at the start by opening them, at a reconnect by checking again.
+ * fenced: at the start by opening them, at a reconnect by checking again.  A sink that is closed
+ * does not know: another instance may have taken over.
  */
 static bool may_take_slot(struct reader *r)
 {
@@ -600,9 +643,9 @@ static bool may_take_slot(struct reader *r)
 		for (size_t i = 0; i < a->nsinks; i++)
 			deliver_verify(a->sinks[i]);
 		r->fences_checked = false;
-		while (!fences_hold(r) && !a->stopping && monotonic_us() < until)
+		while (!fences_certain(a) && !a->stopping && monotonic_us() < until)
 			agent_sleep(a, 10000);
-		all = r->fences_checked;
+		all = fences_certain(a);
 	}
 	for (size_t i = 0; i < a->nsinks; i++) {
 		struct deliver_view v;

@@ -2,7 +2,8 @@
  * failpoint.h - named instants at which a test kills the process or makes a call fail
  *
  * Compiled in with `make FAILPOINTS=1` only.  TAILRACE_FAILPOINT="published:3" ends the process by
- * SIGKILL at the third passing of "published"; "spool_write=ENOSPC:2" makes the second call fail so.
+ * SIGKILL at the third passing of "published"; "kafka_sent=STOP" puts it to sleep there by SIGSTOP;
+ * "spool_write=ENOSPC:2" makes the second call fail so.
  * Steps: appended synced published written committed acknowledged renamed segment_removed;
  * kafka_sent: everything is at the brokers but the end of the transaction.
  */

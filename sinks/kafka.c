@@ -338,7 +338,8 @@ static struct sink *kafka_open(const struct sink_context *c, int64_t *fence, str
 		return NULL;
 	}
 	k->broken = false;
-	if (kafka_checkpoint_load(k, err) || kafka_schemas_open(k, err)) {
+	/* The fence last: raised and then forgotten, this process would raise it against its successor. */
+	if (kafka_schemas_open(k, err) || kafka_checkpoint_load(k, err)) {
 		kafka_close(&k->sink);
 		return NULL;
 	}
@@ -363,6 +364,12 @@ static void find_topic(struct kafka *k, const char *name, int32_t partitions, st
 	if (partitions && facts.partitions != partitions)
 		findings_add(out, "kafka_partitions", SEVERITY_ERROR, name,
 			     "the checkpoint topic must have one partition", NULL, NULL);
+	if (facts.replicas == 1)
+		findings_add(out, "kafka_replication", SEVERITY_WARNING, name,
+			     "one replica only: when its broker crashes, Kafka 4 may leave "
+			     "transactions without an end, and then readers and this sink stand "
+			     "still; let it have two at least, and the tables' topics too",
+			     NULL, NULL);
 	if (kafka_topic_compacted(k, name, &found))
 		findings_add(out, "kafka_cleanup", SEVERITY_ERROR, name, found.text, NULL, NULL);
 }

@@ -150,16 +150,16 @@ MUST_CHECK int kafka_topic_compacted(struct kafka *k, const char *name, struct e
 rd_kafka_topic_t *kafka_topic_handle(struct kafka *k, rd_kafka_t *rk, const char *name, struct error *err);
 
 /*
- * Reads one partition from `from` up to the offset `to`, each message to fn (0, or -1 and an error).  *reached is
+ * Reads one partition from `from` (an offset, or RD_KAFKA_OFFSET_BEGINNING) up to the offset `to`, each message to
+ * fn (0, or -1 and an error).  *reached is
  * where reading ended: before `to` where a transaction is open and wait_ms have passed.
  */
 struct kafka_span { const char *topic; int32_t partition; int64_t from, to; int wait_ms; };
 typedef int kafka_read_fn(void *arg, const rd_kafka_message_t *m, struct error *err);
 MUST_CHECK int kafka_read(struct kafka *k, rd_kafka_t *rk, const struct kafka_span *span, kafka_read_fn *fn, void *arg,
 			  int64_t *reached, struct error *err);
-/* First and last offset + 1, transactions that are open included. */
-MUST_CHECK int kafka_watermarks(struct kafka *k, const char *topic, int32_t partition, int64_t *low, int64_t *high,
-				struct error *err);
+/* Last offset + 1, transactions that are open included. */
+MUST_CHECK int kafka_end(struct kafka *k, const char *topic, int32_t partition, int64_t *end, struct error *err);
 
 /* --- kafka_schema.c --- */
 

@@ -133,6 +133,7 @@ static int take_undecided(void *arg, const rd_kafka_message_t *m, struct error *
 	}
 	int failed = kafka_checkpoint_parse((struct str){ m->payload, m->len }, &found, err);
 
+	r->last.found = true;
 	if (found.fence > r->last.fence)
 		r->last.fence = found.fence;
 	kafka_checkpoint_release(&found);
@@ -144,16 +145,16 @@ static int read_committed(struct kafka *k, struct kafka_checkpoint *out, int wai
 			  int64_t *reached, int64_t *end, struct error *err)
 {
 	struct reading r = { .k = k };
-	int64_t low;
 
 	*reached = *end = 0;
-	if (kafka_watermarks(k, KAFKA_CHECKPOINTS, 0, &low, end, err))
+	if (kafka_end(k, KAFKA_CHECKPOINTS, 0, end, err))
 		return -1;
 	rd_kafka_t *reader = kafka_handle(k, KAFKA_READER, err);
 
 	if (!reader)
 		return -1;
-	const struct kafka_span span = { KAFKA_CHECKPOINTS, 0, low, *end, wait_ms };
+	const struct kafka_span span = { KAFKA_CHECKPOINTS, 0, RD_KAFKA_OFFSET_BEGINNING, *end,
+					 wait_ms };
 	int failed = kafka_read(k, reader, &span, take_ours, &r, reached, err);
 
 	kafka_handle_close(reader);
@@ -221,9 +222,13 @@ static int fail_undecided(struct kafka *k, int64_t reached, int64_t end, struct 
 
 	if (read_undecided(k, reached, end, &tail, err))
 		return -1;
+	if (tail.last.found) /* init_transactions should have ended it */
+		buf_addf(&tail.others, "%s%s itself", tail.others.n ? ", " : "", k->key);
 	fail(err, ERR_RETRY,
 	     "kafka %s: topic " KAFKA_CHECKPOINTS " has an open transaction at offset %" PRId64
-	     ", of one of: %s; waiting for its end, at the latest its transaction time-out",
+	     ", of one of: %s; waiting for its end, at the latest its transaction time-out; one "
+	     "that stays beyond the broker's transaction.max.timeout.ms hangs: see "
+	     "kafka-transactions.sh find-hanging, and abort",
 	     k->set->brokers, reached, tail.others.n ? buf_z(&tail.others) : "an unknown producer");
 	buf_free(&tail.others);
 	return -1;

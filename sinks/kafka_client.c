@@ -211,6 +211,8 @@ static bool passes_by_itself(rd_kafka_resp_err_t code)
 	case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
 	case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
 	case RD_KAFKA_RESP_ERR__UNKNOWN_BROKER:
+	case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
+	case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
 	case RD_KAFKA_RESP_ERR_UNKNOWN:
 	case RD_KAFKA_RESP_ERR_INVALID_MSG:
 	case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
@@ -394,6 +396,7 @@ static int set_role(struct kafka *k, enum kafka_role role, rd_kafka_conf_t *conf
 	const struct property reading[] = {
 		{ "isolation.level", role == KAFKA_READER ? "read_committed" : "read_uncommitted" },
 		{ "enable.partition.eof", "true" },
+		{ "auto.offset.reset", "error" }, /* never a silent jump over records */
 		{ "allow.auto.create.topics", "false" },
 		{ "queued.max.messages.kbytes", "1024" },
 		{ "fetch.max.bytes", "1048576" },

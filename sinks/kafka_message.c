@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "kafka.h"
+#include "log.h"
 
 #define BATCH_MESSAGES 500
 #define BATCH_BYTES    ((size_t)256 * 1024)
@@ -150,6 +151,24 @@ static int look_limit(struct kafka *k, struct kafka_topic *t, struct error *err)
 	return 0;
 }
 
+/* What exists is used as it is; the partition of each key depends on it, so it is said. */
+static void compare(const struct kafka *k, const char *name, const struct kafka_facts *facts)
+{
+	bool same = (!k->set->partitions || k->set->partitions == facts->partitions) &&
+		    (!k->set->replication || k->set->replication == facts->replicas);
+	char partitions[16], replicas[16], wanted[64];
+
+	if (same)
+		return;
+	snprintf(partitions, sizeof partitions, "%d", (int)facts->partitions);
+	snprintf(replicas, sizeof replicas, "%d", facts->replicas);
+	snprintf(wanted, sizeof wanted, "partitions = %lld, replication = %lld",
+		 (long long)k->set->partitions, (long long)k->set->replication);
+	log_warning("a topic is not as configured, and is used as it is", "sink",
+		    k->sink_config->name, "topic", name, "partitions", partitions, "replicas",
+		    replicas, "configured", wanted, NULL);
+}
+
 static struct kafka_topic *topic_get(struct kafka *k, const char *name, const struct table *table,
 				     struct error *err)
 {
@@ -171,6 +190,7 @@ static struct kafka_topic *topic_get(struct kafka *k, const char *name, const st
 
 	if (kafka_topic_ensure(k, name, partitions, NULL, &facts, err))
 		return NULL;
+	compare(k, name, &facts);
 	t = xcalloc(1, sizeof *t);
 	t->next = k->topics;
 	k->topics = t;

@@ -71,10 +71,12 @@ int kafka_schemas_open(struct kafka *k, struct error *err)
 	    kafka_topic_compacted(k, topic, err))
 		return -1;
 	for (int32_t p = 0; p < facts.partitions; p++) {
-		struct kafka_span span = { .topic = topic, .partition = p };
+		struct kafka_span span = { .topic = topic,
+					   .partition = p,
+					   .from = RD_KAFKA_OFFSET_BEGINNING };
 		int64_t reached;
 
-		if (kafka_watermarks(k, topic, p, &span.from, &span.to, err) ||
+		if (kafka_end(k, topic, p, &span.to, err) ||
 		    kafka_read(k, k->side, &span, take, k, &reached, err))
 			return -1;
 		if (reached < span.to)

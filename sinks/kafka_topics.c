@@ -240,16 +240,6 @@ rd_kafka_topic_t *kafka_topic_handle(struct kafka *k, rd_kafka_t *rk, const char
 
 /* --- reading --- */
 
-int kafka_watermarks(struct kafka *k, const char *topic, int32_t partition, int64_t *low,
-		     int64_t *high, struct error *err)
-{
-	rd_kafka_resp_err_t code =
-		rd_kafka_query_watermark_offsets(k->side, topic, partition, low, high, REQUEST_MS);
-
-	rd_kafka_poll(k->side, 0);
-	return code ? kafka_fail(k, err, code, "end of topic %s", topic) : 0;
-}
-
 /* 1 to go on, 0 at the end of what can be read, -1. */
 static int take(struct kafka *k, const struct kafka_span *s, const rd_kafka_message_t *m,
 		kafka_read_fn *fn, void *arg, int64_t *reached, struct error *err)
@@ -304,4 +294,42 @@ int kafka_read(struct kafka *k, rd_kafka_t *rk, const struct kafka_span *s, kafk
 	rd_kafka_consume_stop(topic, s->partition);
 	rd_kafka_topic_destroy(topic);
 	return rc < 0 ? -1 : 0;
+}
+
+/*
+ * Not rd_kafka_query_watermark_offsets(): its request stays with the broker that led when it was
+ * sent, for minutes when that one is dead, whatever time-out it is given.  A consumer follows the
+ * leader.
+ */
+int kafka_end(struct kafka *k, const char *name, int32_t partition, int64_t *end, struct error *err)
+{
+	rd_kafka_topic_t *topic = rd_kafka_topic_new(k->side, name, NULL);
+	int64_t until = kafka_now_us() + (int64_t)REQUEST_MS * 1000;
+	int rc = 1;
+
+	if (!topic || rd_kafka_consume_start(topic, partition, RD_KAFKA_OFFSET_END)) {
+		rc = kafka_fail(k, err, rd_kafka_last_error(), "end of topic %s", name);
+		if (topic)
+			rd_kafka_topic_destroy(topic);
+		return rc;
+	}
+	while (rc > 0) {
+		rd_kafka_message_t *m = rd_kafka_consume(topic, partition, POLL_MS);
+
+		rd_kafka_poll(k->side, 0);
+		if (m && (!m->err || m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)) {
+			*end = m->offset; /* of a message: one that came since */
+			rc = 0;
+		} else if (m) {
+			rc = kafka_fail(k, err, m->err, "end of topic %s", name);
+		} else if (kafka_now_us() >= until || kafka_stopping(k)) {
+			rc = kafka_fail(k, err, RD_KAFKA_RESP_ERR__TIMED_OUT, "end of topic %s",
+					name);
+		}
+		if (m)
+			rd_kafka_message_destroy(m);
+	}
+	rd_kafka_consume_stop(topic, partition);
+	rd_kafka_topic_destroy(topic);
+	return rc;
 }

@@ -104,6 +104,8 @@ int pg_slot_judge(const struct pg_slot *s, const char *name, const char *databas
 	return 0;
 }
 
+#define AGAIN_US 1000000
+
 static int held(const struct pg_slot *s, const char *name, const char *more, struct error *err)
 {
 	return fail(
@@ -113,14 +115,16 @@ static int held(const struct pg_slot *s, const char *name, const char *more, str
 }
 
 static int terminate(PGconn *conn, int64_t deadline, const char *name, const struct pg_slot *s,
-		     struct error *err)
+		     bool first, struct error *err)
 {
 	char pid[16];
 	const char *const value = pid;
 
 	snprintf(pid, sizeof pid, "%d", s->pid);
-	log_info("ending the walsender that an older process of this pipeline left", "slot", name,
-		 "pid", pid, "application", s->application, "address", s->address, NULL);
+	if (first)
+		log_info("ending the walsender that an older process of this pipeline left", "slot",
+			 name, "pid", pid, "application", s->application, "address", s->address,
+			 NULL);
 	AUTO(PGresult)
 	PGresult *r = pg_query_params(conn, deadline, "cannot end the old walsender",
 				      "SELECT pg_catalog.pg_terminate_backend($1::pg_catalog.int4)",
@@ -135,16 +139,22 @@ static int terminate(PGconn *conn, int64_t deadline, const char *name, const str
 int pg_slot_take(PGconn *conn, int64_t deadline, const char *name, int version, const char *ours,
 		 bool may_take, struct pg_slot *s, struct error *err)
 {
-	int ended = 0;
+	int64_t told = 0;
 
 	while (s->active) {
 		bool own = strncmp(s->application, ours, strlen(ours)) == 0;
 
 		if (!own || !may_take)
 			return held(s, name, own ? " (an instance of this pipeline)" : "", err);
-		if (ended != s->pid && terminate(conn, deadline, name, s, err))
-			return -1;
-		ended = s->pid;
+		/*
+		 * Told once, a walsender whose client sleeps can stand still with its farewell in
+		 * a full socket: told again, it goes without.
+		 */
+		if (monotonic_us() - told >= AGAIN_US) {
+			if (terminate(conn, deadline, name, s, !told, err))
+				return -1;
+			told = monotonic_us();
+		}
 		if (monotonic_us() + 20000 >= deadline)
 			return held(s, name, "; it was told to end", err);
 		(void)poll(NULL, 0, 20);

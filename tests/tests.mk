@@ -43,7 +43,7 @@ crash: $(VENV)/ready	## kill -9 under load, the long form
 	@$(MAKE) --no-print-directory FAILPOINTS=1 all
 	$(VENV)/bin/python tests/crash/run.py $(ARGS)
 
-crash-kafka: $(VENV)/ready	## the same with a Kafka sink: broker killed too, agents that sleep and wake
+crash-kafka: $(VENV)/ready	## the same with a Kafka sink, 3.9 and 4.3: brokers killed too, late and lost EndTxn, zombies
 	@$(MAKE) --no-print-directory FAILPOINTS=1 all
 	$(VENV)/bin/python tests/crash/run_kafka.py $(ARGS)
 

@@ -32,7 +32,8 @@ class KafkaProxy:
     def __init__(self, target_port):
         self.target, self.port = target_port, free_port()
         self.delay = 0.0
-        self.holds, self.links = [], set()
+        self.holds, self.links, self.tasks = [], set(), set()
+        self.dead = False       # half-open: connections stand, and are made, but nothing comes through
         self.counts = {}        # api -> requests that came
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
@@ -100,6 +101,8 @@ class KafkaProxy:
         return False
 
     async def accept(self, reader, writer):
+        self.tasks.add(asyncio.current_task())      # the loop itself would forget it
+        asyncio.current_task().add_done_callback(self.tasks.discard)
         try:
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.target)
         except OSError:
@@ -127,6 +130,8 @@ class KafkaProxy:
             self.counts[api] = self.counts.get(api, 0) + 1
             if self.delay:
                 await asyncio.sleep(self.delay)
+            if self.dead:
+                continue
             if self.catch(api, False, far_writer, size + body):
                 continue
             far_writer.write(size + body)
@@ -138,7 +143,7 @@ class KafkaProxy:
                 size = await far_reader.readexactly(4)
                 body = await far_reader.readexactly(struct.unpack(">i", size)[0])
                 api = apis.pop(struct.unpack(">i", body[:4])[0], None)
-                if not self.catch(api, True, writer, size + body):
+                if not self.dead and not self.catch(api, True, writer, size + body):
                     writer.write(size + body)
                     await writer.drain()
         except (OSError, asyncio.IncompleteReadError):

@@ -1,4 +1,5 @@
 """The Kafka sink when requests and answers of a transaction come late, or never."""
+import signal
 import time
 
 import pytest
@@ -79,6 +80,59 @@ def test_cuts(pipeline, linked):
     p.agent.stop()
     p.agent.until_idle()
     whole(p, b, "cuts")
+
+
+def test_half_open(pipeline, linked):
+    """Connections stand and nothing comes through, as behind a firewall that forgot them; then all is well again."""
+    b, proxy = linked, linked.proxy
+    p = pipeline(SCHEMA, sinks=sink_of(b), name="half")
+    p.agent.start()
+    load = Workload(connector(p.db), writers=2, pause=0.02).start()
+    try:
+        wait_for(lambda: p.agent.status()["sinks"][0]["commits"] > 3, 60, "commits")
+        proxy.dead = True
+        try:
+            wait_for(lambda: p.agent.status()["sinks"][0]["error"], 90, "the sink to say what it waits for")
+            assert p.agent.status()["sinks"][0]["state"] == "waiting"
+        finally:
+            proxy.dead = False
+        before = p.agent.status()["sinks"][0]["commits"]
+        wait_for(lambda: p.agent.status()["sinks"][0]["commits"] > before + 1, 90, "commits after it")
+    finally:
+        load.stop()
+    p.agent.stop()
+    p.agent.until_idle()
+    whole(p, b, "half")
+
+
+def test_a_sleeper_that_cannot_ask_waits(pipeline, linked, make_agent):
+    """Awake again, with its link dead, it cannot know that another took over: it leaves the slot alone, and does not
+    call what the other has acknowledged a gap.  Once it can ask it ends with 4."""
+    b, proxy = linked, linked.proxy
+    p = pipeline("create table t(id int primary key);", sinks=sink_of(b), name="asleep")
+    p.agent.start()
+    p.db.sql("insert into t values (1)")
+    wait_for(lambda: p.agent.sink_status("lake")["commits"] > 0, 30, "the first row")
+    p.agent.process.send_signal(signal.SIGSTOP)
+    sinks = {"lake": {**p.agent.sinks["lake"], "brokers": b.address}}
+    young = make_agent(p.db, folder="young", tables="public.*", sinks=sinks, name="asleep")
+    young.start(timeout=60)
+    for n in range(2, 5):
+        p.db.sql(f"insert into t values ({n})")
+        wait_for(lambda: young.sink_status("lake")["commits"] > 0, 30, "the row at the young one")
+    proxy.dead = True
+    try:
+        p.agent.process.send_signal(signal.SIGCONT)
+        p.agent.wait_log("sink is not available", 90)
+        p.agent.wait_log("(an instance of this pipeline)", 90)
+        time.sleep(12)      # for more tries of the source while the sink is closed
+    finally:
+        proxy.dead = False
+    assert p.agent.wait_exit(120) == 4
+    assert "ending the walsender" not in p.agent.log()
+    assert "source is not available" not in young.log()
+    young.stop()
+    assert len(b.read("asleep.public.t")) == 4
 
 
 def test_a_late_end_never_ends_the_next_transaction(pipeline, linked):

@@ -183,6 +183,52 @@ def test_schemas_in_topic_and_folder(stream, broker, name):
     assert (str(rows[1]["n"]), str(rows[2]["n"]), rows[3]["extra"]) == ("1.25", "1.2345", None)
     envelopes = [t for t in decode.text.values() if json.loads(t)["name"] == "Envelope"]
     assert len(envelopes) == 3 and len(set(envelopes)) == 3
+    spaces = sorted(json.loads(t)["namespace"] for t in envelopes)
+    assert spaces == [f"{name}.public.t", f"{name}.public.t", f"{name}.public.t.v2"]
+
+
+def test_a_wider_key_stays_in_its_partition(stream, broker, name):
+    """int and long are encoded alike, and the key's schema does not count."""
+    p = stream("create table t(id int primary key, v text);")
+    p.carry("insert into t select g from generate_series(-6, 6) g", "alter table t alter id type bigint",
+            "update t set v = 'x'")
+    at = {}
+    for partition, key, value in seen(broker, f"{name}.public.t", name):
+        at.setdefault(key["id"], []).append((partition, value["op"]))
+    assert len(at) == 13 and {p for found in at.values() for p, _ in found} == {0, 1, 2}
+    for found in at.values():
+        assert [op for _, op in found] == ["c", "u"] and found[0][0] == found[1][0]
+
+
+def test_topics_are_made_as_written(stream, broker, name):
+    p = stream(T)
+    p.carry("insert into t values (1)")
+    log = broker.settings(kafka.CHECKPOINTS)
+    assert (log["cleanup.policy"], log["segment.bytes"], log["segment.ms"], log["min.cleanable.dirty.ratio"]) == \
+        ("compact", "16777216", "600000", "0.1")
+    assert broker.settings(f"{name}.schemas")["cleanup.policy"] == "compact"
+    assert broker.settings(f"{name}.public.t")["cleanup.policy"] == "delete"
+    assert broker.topics()[f"{name}.public.t"] == 3
+    assert [m.headers for m in broker.read(f"{name}.public.t")] == [()]
+
+
+def test_partitions_are_added(stream, broker, name):
+    """What runs keeps to those that it knows; the next start takes all.  Either way nothing is lost."""
+    p = stream(T)
+    p.agent.start()
+    topic = f"{name}.public.t"
+    p.db.sql("insert into t select g from generate_series(1, 40) g")
+    wait_for(lambda: topic in broker.topics() and len(broker.read(topic)) == 40, 30, "the rows")
+    broker.add_partitions(topic, 5)
+    p.db.sql("insert into t select g from generate_series(41, 80) g")
+    wait_for(lambda: len(broker.read(topic)) == 80, 60, "the rows after it")
+    assert {m.partition for m in broker.read(topic)} == {0, 1, 2}
+    p.agent.stop()
+    p.carry("insert into t select g from generate_series(81, 160) g")
+    assert f"topic={topic} partitions=5" in p.agent.log() and "not as configured" in p.agent.log()
+    got = seen(broker, topic, name)
+    assert sorted(k["id"] for _, k, _ in got) == list(range(1, 161))
+    assert {part for part, *_ in got} == {0, 1, 2, 3, 4}
 
 
 def test_restart_goes_on(stream, broker, name):
@@ -215,6 +261,21 @@ def test_an_emptied_checkpoint_topic_is_no_new_start(stream, own_broker, name):
     del p.agent.sections["sink lake"]
     p.agent.write_config()
     assert "no checkpoint" in p.agent.until_idle(code=1)
+
+
+def test_a_checkpoint_topic_deleted_under_us(stream, own_broker, name):
+    """It is made anew, but what stood in it is missed: no new start in silence, now or after a restart."""
+    b = own_broker()
+    p = stream(T, at=b)
+    p.agent.start()
+    p.db.sql("insert into t values (1)")
+    wait_for(lambda: f"{name}.public.t" in b.topics() and b.read(f"{name}.public.t"), 30, "the row")
+    b.delete_topic(kafka.CHECKPOINTS)
+    p.db.sql("insert into t values (2)")
+    assert p.agent.wait_exit(120) == 1
+    assert "is gone or older" in p.agent.log()
+    assert "no checkpoint" in p.agent.until_idle(code=1)
+    assert [k["id"] for _, k, _ in seen(b, f"{name}.public.t", name)] == [1]
 
 
 def test_an_open_transaction_in_the_checkpoints_is_waited_for(stream, broker, name):
@@ -253,8 +314,15 @@ def test_the_older_of_two_is_fenced(stream, broker, name, make_agent):
     assert sorted(k["id"] for _, k, _ in seen(broker, f"{name}.public.t", name)) == [1, 2, 3]
 
 
-def test_broker_killed_and_back(stream, own_broker, name):
-    b = own_broker()
+@pytest.fixture
+def pair(version):
+    p = kafka.Pair(version).start()
+    yield p
+    p.destroy()
+
+
+def test_broker_killed_and_back(stream, pair, name):
+    b = pair
     p = stream(SCHEMA, at=b)
     p.agent.start()
     load = Workload(connector(p.db), writers=2, pause=0.01).start()
@@ -274,12 +342,19 @@ def test_broker_killed_and_back(stream, own_broker, name):
 def test_no_broker_is_named_while_waiting(stream, own_broker, name):
     b = own_broker()
     p = stream(T, at=b)
+    p.agent.with_http()
     b.stop()
     p.agent.start(wait=False)
     p.agent.wait_log("not available", 60)
     status = wait_for(lambda: p.agent.status(check=False), 20, "a status")
     sink = status["sinks"][0]
-    assert sink["state"] == "waiting" and b.address in sink["error"]
+    assert sink["state"] == "waiting" and b.address in sink["error"] and "refused" in sink["error"]
+    assert "refused" in p.agent.log()
+    code, ready = p.agent.get("/readyz")
+    assert code == 503 and "lake" in json.loads(ready)["waiting_for"] and p.agent.get("/healthz")[0] == 200
+    metrics = p.agent.get("/metrics")[1]
+    assert 'tailrace_sink_connected{sink="lake"} 0' in metrics
+    assert 'tailrace_sink_retries_total{sink="lake"} 0' not in metrics
     b.start()
     p.db.sql("insert into t values (1)")
     wait_for(lambda: f"{name}.public.t" in b.topics() and b.read(f"{name}.public.t"), 60, "the row")
@@ -294,6 +369,24 @@ def test_too_large_a_record_stops_its_table(stream, broker, name):
     assert "larger than" in log and "max.message.bytes" in log and f"{name}.public.t" in log
     assert len(broker.read(f"{name}.public.u")) == 1
     assert kafka.checkpoints(broker, f"{name}/lake")[-1]["stopped"].keys() == {"public.t"}
+
+
+def test_a_limit_lowered_under_us(stream, broker, name):
+    """The broker refuses what the topic took when we looked; cured, it goes on from there."""
+    p = stream("create table t(id int primary key, v text);", **{"librdkafka.compression.codec": "none"})
+    topic = f"{name}.public.t"
+    p.agent.start()
+    p.db.sql("insert into t values (1)")
+    wait_for(lambda: topic in broker.topics() and broker.read(topic), 30, "the row")
+    broker.set(topic, max_message_bytes=2000)
+    p.db.sql("insert into t values (2, repeat('x', 5000))")
+    p.agent.wait_log("table stopped", 60)
+    assert "too large" in p.agent.log() and "max.message.bytes" in p.agent.log()
+    p.db.sql("insert into t values (3)")
+    p.agent.stop()
+    broker.set(topic, max_message_bytes=1000000)
+    p.agent.until_idle()
+    assert [k["id"] for _, k, _ in sorted(seen(broker, topic, name), key=lambda m: m[2]["source"]["position"])] == [1, 2, 3]
 
 
 def test_a_topic_deleted_under_us(stream, broker, name):
@@ -343,6 +436,8 @@ def test_check_finds_what_is_wrong(stream, own_broker, name):
     findings = json.loads(p.agent("check", "--json", check=False).stdout)["findings"]
     assert "kafka_transaction_timeout" in [f["id"] for f in findings]
     assert "transaction.max.timeout.ms" in p.agent.until_idle(code=1)
+    findings = json.loads(p.agent("check", "--json", check=False).stdout)["findings"]   # the topic is there now
+    assert [f["severity"] for f in findings if f["id"] == "kafka_replication"] == ["warning"]
     b.stop()
     done = p.agent("check", "--json", check=False)
     assert "sink_unreachable" in [f["id"] for f in json.loads(done.stdout)["findings"]] and done.returncode == 3
@@ -350,7 +445,7 @@ def test_check_finds_what_is_wrong(stream, own_broker, name):
 
 @pytest.fixture(scope="session")
 def secured(tmp_path_factory, version):
-    """A broker whose outer listener speaks TLS and asks for a password; (broker, port, CA file)."""
+    """A broker whose outer listener speaks TLS and asks who is there; (broker, port, CA file)."""
     folder = tmp_path_factory.mktemp("tls")
     subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=localhost",
                     "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost", "-keyout", folder / "key.pem", "-out",
@@ -358,11 +453,15 @@ def secured(tmp_path_factory, version):
     key = subprocess.run(["openssl", "pkcs8", "-topk8", "-nocrypt", "-in", folder / "key.pem"], check=True,
                          capture_output=True, text=True).stdout
     port = kafka.free_port()
-    login = "org.apache.kafka.common.security.plain.PlainLoginModule required user_erp=\"right\";"
-    b = kafka.Kafka(version, outer=(port, port), settings={
+    common = "org.apache.kafka.common.security"
+    b = kafka.Kafka(version, outer=(port, port), scram=("erp", "right"), settings={
         "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,OUTER:SASL_SSL",
-        "listener.name.outer.sasl.enabled.mechanisms": "PLAIN",
-        "listener.name.outer.plain.sasl.jaas.config": login,
+        "listener.name.outer.sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,OAUTHBEARER",
+        "listener.name.outer.plain.sasl.jaas.config":
+            f"{common}.plain.PlainLoginModule required user_erp=\"right\";",
+        "listener.name.outer.scram-sha-256.sasl.jaas.config": f"{common}.scram.ScramLoginModule required;",
+        "listener.name.outer.oauthbearer.sasl.jaas.config":
+            f"{common}.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub=\"broker\";",
         "listener.name.outer.ssl.keystore.type": "PEM",
         "listener.name.outer.ssl.keystore.certificate.chain": (folder / "ca.pem").read_text().replace("\n", "\\n"),
         "listener.name.outer.ssl.keystore.key": key.replace("\n", "\\n")}).start()
@@ -370,19 +469,36 @@ def secured(tmp_path_factory, version):
     b.destroy()
 
 
-def test_tls_and_password(stream, secured, tmp_path, name):
-    b, port, ca = secured
+@pytest.fixture
+def secure(stream, secured, name):
+    """secure(**properties of librdkafka): a pipeline over TLS, its first start done."""
+    def make(**properties):
+        b, port, ca = secured
+        settings = {"librdkafka." + k.replace("_", "."): v for k, v in
+                    {"security_protocol": "SASL_SSL", "ssl_ca_location": ca, **properties}.items()}
+        p = stream(T, at=b, begin=False, **settings)
+        p.agent.sinks["lake"]["brokers"] = f"127.0.0.1:{port}"
+        p.agent.write_config()
+        p.begin()
+        return p
+    return make
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256"])
+def test_tls_and_password(secure, secured, tmp_path, name, mechanism):
     secret = tmp_path / "password"
     secret.write_text("right\n")
-    settings = {f"librdkafka.{k}": v for k, v in {
-        "security.protocol": "SASL_SSL", "sasl.mechanism": "PLAIN", "sasl.username": "erp",
-        "sasl.password": f"file:{secret}", "ssl.ca.location": ca}.items()}
-    p = stream(T, at=b, begin=False, **settings)
-    p.agent.sinks["lake"]["brokers"] = f"127.0.0.1:{port}"
-    p.agent.write_config()
-    p.begin()
+    p = secure(sasl_mechanism=mechanism, sasl_username="erp", sasl_password=f"file:{secret}")
     p.carry("insert into t values (1)")
-    assert [k["id"] for _, k, _ in seen(b, f"{name}.public.t", name)] == [1]
+    assert [k["id"] for _, k, _ in seen(secured[0], f"{name}.public.t", name)] == [1]
     secret.write_text("wrong-one\n")
     log = p.agent.until_idle(code=1)
     assert "uthentication" in log and "wrong-one" not in log
+
+
+def test_tls_and_token(secure, secured, name):
+    """librdkafka asks for a token by a callback, which must come while the sink waits in a call."""
+    p = secure(sasl_mechanism="OAUTHBEARER", sasl_oauthbearer_config="principal=erp",
+               enable_sasl_oauthbearer_unsecure_jwt="true")
+    p.carry("insert into t values (1)")
+    assert [k["id"] for _, k, _ in seen(secured[0], f"{name}.public.t", name)] == [1]

@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+from tests.lib import judge
 from tests.lib.agent import wait_for
 from tests.lib.pg import lsn_number, server_user
 
@@ -151,6 +152,30 @@ def test_taken_from_our_own_old_walsender(pipeline, db):
     finally:
         old.kill()
         old.wait()
+
+
+@pytest.mark.versions(10, 18)
+def test_taken_from_a_walsender_that_cannot_write(own_server, make_agent, major):
+    """The stopped process reads nothing more, and its walsender has more than the connection holds: told to
+    end, it can stand still with its farewell."""
+    db = own_server(wal_sender_timeout="0").database("erp", TABLE)
+    old = make_agent(db, tables="public.*")
+    old.until_idle()
+    old.start()
+    pid = db.slot("tailrace_erp")["active_pid"]
+    old.process.send_signal(signal.SIGSTOP)
+    db.sql("insert into t select g, repeat('x', 200) from generate_series(1, 100000) g")
+    wait_for(lambda: db.one(f"select wait_event from pg_stat_activity where pid = {pid}") == "WalSenderWriteData",
+             60, "the walsender to be stuck")
+    young = make_agent(db, folder="young", tables="public.*", sinks=old.sinks)
+    try:
+        young.start(timeout=40)
+    finally:
+        old.process.send_signal(signal.SIGCONT)
+    assert old.wait_exit(90) == 4
+    young.stop()
+    young.until_idle()
+    assert len(judge.sqlite_rows(old.copy, "t", ["id"])) == 100000
 
 
 @pytest.mark.versions(10, 18)

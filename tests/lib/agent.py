@@ -146,6 +146,12 @@ class Agent:
     def running(self):
         return self.process is not None and self.process.poll() is None
 
+    def stopped(self):
+        """Asleep by SIGSTOP."""
+        self.must_run()
+        stat = Path(f"/proc/{self.process.pid}/stat").read_text()
+        return stat.rpartition(")")[2].split()[0] == "T"
+
     def must_run(self):
         if not self.running():
             code = self.process.returncode if self.process else None

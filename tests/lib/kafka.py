@@ -1,4 +1,4 @@
-"""Throwaway Kafka brokers (KRaft, one node), and a reader of topics that is not librdkafka.
+"""Throwaway Kafka brokers (KRaft), one or three, and a reader of topics that is not librdkafka.
 
 A broker lives in a temporary folder on free loopback ports and is run by an unprivileged user.  The
 reader is aiokafka at read_committed: what it sees is what counts.
@@ -21,7 +21,9 @@ from pathlib import Path
 
 import aiokafka
 import fastavro
-from aiokafka.admin import AIOKafkaAdminClient
+import aiokafka.errors
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.structs import TopicPartition
 
 from . import judge
@@ -50,7 +52,7 @@ SETTINGS = {
 
 logging.getLogger("aiokafka").setLevel(logging.ERROR)
 
-Message = namedtuple("Message", "topic partition offset key value")
+Message = namedtuple("Message", "topic partition offset key value headers")
 
 
 @functools.lru_cache(maxsize=None)
@@ -66,75 +68,8 @@ async def close(consumer):
         pass    # of a task of its own
 
 
-class Kafka:
-    """outer: (port, advertised port) of a second listener, for clients that come through a proxy."""
-
-    def __init__(self, version="3.9.1", settings=None, outer=None):
-        self.version = version
-        self.jars = jars(version)
-        self.folder = Path(tempfile.mkdtemp(prefix="tailrace-kafka-"))
-        self.port, controller = free_port(), free_port()
-        self.process = None
-        more, told = "", ""
-        if outer:
-            more, told = f",OUTER://127.0.0.1:{outer[0]}", f",OUTER://127.0.0.1:{outer[1]}"
-        values = {**SETTINGS, "node.id": "1", "controller.quorum.voters": f"1@127.0.0.1:{controller}",
-                  "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{controller}{more}",
-                  "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}{told}",
-                  "log.dirs": self.folder / "data", **(settings or {})}
-        self.config = self.folder / "server.properties"
-        self.config.write_text("".join(f"{k}={v}\n" for k, v in values.items()))
-        if server_user():
-            shutil.chown(self.folder, server_user())
-        subprocess.run(self.java("-Xmx96m", "kafka.tools.StorageTool", "format", "-t",
-                                 "MkU3OEVBNTcwNTJENDM2Qk", "-c", self.config), check=True, stdout=subprocess.DEVNULL)
-
-    def java(self, heap, *argv):
-        return as_server_user(["java", heap, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto",
-                               "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{self.jars}/*",
-                               *map(str, argv)])
-
-    @property
-    def address(self):
-        return f"127.0.0.1:{self.port}"
-
-    def start(self, timeout=60):
-        with open(self.folder / "out.log", "ab") as log:
-            self.process = subprocess.Popen(self.java("-Xmx256m", "kafka.Kafka", self.config),
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            start_new_session=True)
-        end = time.monotonic() + timeout
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return self
-            except OSError:
-                if self.process.poll() is not None or time.monotonic() > end:
-                    raise AssertionError((self.folder / "out.log").read_text()[-3000:]) from None
-                time.sleep(0.3)
-
-    def signal(self, sig):
-        os.killpg(self.process.pid, sig)
-
-    def kill(self):
-        """kill -9, as a crash."""
-        if self.process and self.process.poll() is None:
-            self.signal(signal.SIGKILL)
-        if self.process:
-            self.process.wait(30)
-        self.process = None
-
-    def stop(self):
-        if self.process and self.process.poll() is None:
-            self.signal(signal.SIGTERM)
-            self.process.wait(60)
-        self.process = None
-
-    def destroy(self):
-        self.kill()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    # --- reading
+class Reader:
+    """What one can ask of a broker or a cluster: self.address is where."""
 
     def topics(self):
         """name -> number of partitions"""
@@ -148,24 +83,46 @@ class Kafka:
         finally:
             await close(consumer)
 
-    def delete_topic(self, name):
-        async def delete():
-            admin = AIOKafkaAdminClient(bootstrap_servers=self.address)
-            await admin.start()
-            try:
-                await admin.delete_topics([name])
-            finally:
-                await admin.close()
-        asyncio.run(delete())
-
-    async def _topics(self, names):
+    async def _admin(self, what):
+        """what(client), awaited."""
         admin = AIOKafkaAdminClient(bootstrap_servers=self.address)
         await admin.start()
         try:
-            found = await admin.describe_topics(names)
-            return {t["topic"]: len(t["partitions"]) for t in found}
+            return await what(admin)
         finally:
             await admin.close()
+
+    def delete_topic(self, name):
+        asyncio.run(self._admin(lambda admin: admin.delete_topics([name])))
+
+    def add_partitions(self, name, total):
+        asyncio.run(self._admin(lambda admin: admin.create_partitions({name: NewPartitions(total)})))
+
+    def settings(self, topic):
+        """name -> value, as the topic has them"""
+        asked = [ConfigResource(ConfigResourceType.TOPIC, topic)]
+        found = asyncio.run(self._admin(lambda admin: admin.describe_configs(asked)))
+        return {entry[0]: entry[1] for r in found for entry in r.resources[0][4]}
+
+    def set(self, topic, **settings):
+        """Settings of a topic, all of them: what is not named gets its default."""
+        wanted = [ConfigResource(ConfigResourceType.TOPIC, topic, {k.replace("_", "."): v for k, v in settings.items()})]
+        asyncio.run(self._admin(lambda admin: admin.alter_configs(wanted)))
+
+    def replicas(self, topic):
+        """How many copies there are of the topic's first partition."""
+        found = asyncio.run(self._admin(lambda admin: admin.describe_topics(None)))
+        return next(len(p["replicas"]) for t in found if t["topic"] == topic for p in t["partitions"])
+
+    def leader(self, topic, partition=0):
+        """The node that leads a partition; None: nobody."""
+        found = asyncio.run(self._admin(lambda admin: admin.describe_topics(None)))     # by name it would be made
+        nodes = [p["leader"] for t in found if t["topic"] == topic for p in t["partitions"] if p["partition"] == partition]
+        return nodes[0] if nodes and nodes[0] > 0 else None
+
+    async def _topics(self, names):
+        found = await self._admin(lambda admin: admin.describe_topics(names))
+        return {t["topic"]: len(t["partitions"]) for t in found}
 
     def read(self, topic, committed=True, timeout=30):
         """Every message of a topic up to its end as it is now, in order within each partition.  The
@@ -191,7 +148,8 @@ class Kafka:
                 await consumer.seek_to_beginning(p)
             while any([await consumer.position(p) < ends[p] for p in parts]):
                 for batch in (await consumer.getmany(*parts, timeout_ms=200)).values():
-                    out += [Message(m.topic, m.partition, m.offset, m.key, m.value) for m in batch]
+                    end = end if short else time.monotonic() + timeout      # it moves: that is enough
+                    out += [Message(m.topic, m.partition, m.offset, m.key, m.value, m.headers) for m in batch]
                 if time.monotonic() > end and short:
                     break
                 if time.monotonic() > end:
@@ -199,6 +157,204 @@ class Kafka:
             return [m for m in out if m.offset < ends[TopicPartition(m.topic, m.partition)]]
         finally:
             await close(consumer)
+
+
+class Kafka(Reader):
+    """One broker.  outer: (port, advertised port) of a second listener, for clients that come through a
+    proxy.  node: its number in a cluster, and the voters of all.  scram: name and password of a user."""
+
+    def __init__(self, version="3.9.1", settings=None, outer=None, node=None, heap="256m", scram=None):
+        self.version, self.heap = version, heap
+        self.jars = jars(version)
+        self.folder = Path(tempfile.mkdtemp(prefix="tailrace-kafka-"))
+        self.number, controller, voters = node or (1, free_port(), None)
+        self.port = free_port()
+        self.process = None
+        more, told = "", ""
+        own = f",CONTROLLER://127.0.0.1:{controller}" if controller else ""
+        if outer:
+            more, told = f",OUTER://127.0.0.1:{outer[0]}", f",OUTER://127.0.0.1:{outer[1]}"
+        values = {**SETTINGS, "node.id": str(self.number),
+                  "controller.quorum.voters": voters or f"1@127.0.0.1:{controller}",
+                  "listeners": f"PLAINTEXT://127.0.0.1:{self.port}{own}{more}",
+                  "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}{told}",
+                  "log.dirs": self.folder / "data", **(settings or {})}
+        self.config = self.folder / "server.properties"
+        self.config.write_text("".join(f"{k}={v}\n" for k, v in values.items()))
+        if server_user():
+            shutil.chown(self.folder, server_user())
+        users = ["--add-scram", f"SCRAM-SHA-256=[name={scram[0]},password={scram[1]}]"] if scram else []
+        subprocess.run(self.java("-Xmx96m", "kafka.tools.StorageTool", "format", "-t",
+                                 "MkU3OEVBNTcwNTJENDM2Qk", "-c", self.config, *users), check=True,
+                       stdout=subprocess.DEVNULL)
+
+    def java(self, heap, *argv):
+        return as_server_user(["java", heap, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto",
+                               "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{self.jars}/*",
+                               *map(str, argv)])
+
+    @property
+    def address(self):
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def folders(self):
+        return [self.folder]
+
+    def launch(self):
+        with open(self.folder / "out.log", "ab") as log:
+            self.process = subprocess.Popen(self.java(f"-Xmx{self.heap}", "kafka.Kafka", self.config),
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                            start_new_session=True)
+
+    def wait_up(self, timeout):
+        end = time.monotonic() + timeout
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                return
+            except OSError:
+                if self.process.poll() is not None or time.monotonic() > end:
+                    raise AssertionError((self.folder / "out.log").read_text()[-3000:]) from None
+                time.sleep(0.3)
+
+    def start(self, timeout=60):
+        self.launch()
+        self.wait_up(timeout)
+        return self
+
+    def signal(self, sig):
+        os.killpg(self.process.pid, sig)
+
+    def kill(self):
+        """kill -9, as a crash."""
+        if self.process and self.process.poll() is None:
+            self.signal(signal.SIGKILL)
+        if self.process:
+            self.process.wait(30)
+        self.process = None
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.signal(signal.SIGTERM)
+            self.process.wait(60)
+        self.process = None
+
+    def destroy(self):
+        self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+REPLICATED = {
+    "default.replication.factor": "3",
+    "min.insync.replicas": "2",
+    "offsets.topic.replication.factor": "3",
+    "transaction.state.log.replication.factor": "3",
+    "transaction.state.log.min.isr": "2",
+    "controlled.shutdown.enable": "true",
+    "broker.session.timeout.ms": "6000",
+    "broker.heartbeat.interval.ms": "1000",
+    "leader.imbalance.check.interval.seconds": "5",
+    "replica.lag.time.max.ms": "6000",
+}
+
+
+class Pair(Reader):
+    """A broker and its controller, each a process.  Only the broker is killed, and it is started again when the
+    controller has noticed.  A broker of Kafka 4 that is its own controller (or comes back earlier) leaves
+    transactions without their end now and then: it begins to end what was prepared, then sees the partitions
+    without a leader, for an instant, and takes them for deleted (TransactionMarkerChannelManager: "likely
+    deleted already and hence can be skipped")."""
+    SESSION = 6.0
+
+    def __init__(self, version="3.9.1"):
+        self.version, port = version, free_port()
+        voters = f"2@127.0.0.1:{port}"
+        both = {"broker.session.timeout.ms": str(int(self.SESSION * 1000)), "broker.heartbeat.interval.ms": "500"}
+        self.controller = Kafka(version, {**both, "process.roles": "controller",
+                                          "listeners": f"CONTROLLER://127.0.0.1:{port}",
+                                          "advertised.listeners": f"CONTROLLER://127.0.0.1:{port}"},
+                                node=(2, port, voters), heap="96m")
+        self.controller.port = port
+        self.broker = Kafka(version, {**both, "process.roles": "broker"}, node=(1, None, voters))
+        self.killed = None
+
+    @property
+    def address(self):
+        return self.broker.address
+
+    @property
+    def folders(self):
+        return [self.broker.folder, self.controller.folder]
+
+    def start(self, timeout=60):
+        if self.controller.process is None:
+            self.controller.start(timeout)
+        if self.killed is not None:
+            time.sleep(max(0, self.killed + self.SESSION + 1 - time.monotonic()))
+        self.broker.start(timeout)
+        return self
+
+    def kill(self):
+        self.broker.kill()
+        self.killed = time.monotonic()
+
+    def destroy(self):
+        self.broker.destroy()
+        self.controller.destroy()
+
+
+class Cluster(Reader):
+    """Three brokers, each of them a controller too; whatever is written is on two at least."""
+
+    def __init__(self, version="3.9.1", settings=None, size=3):
+        self.version = version
+        controllers = [free_port() for _ in range(size)]
+        voters = ",".join(f"{i + 1}@127.0.0.1:{port}" for i, port in enumerate(controllers))
+        self.nodes = [Kafka(version, {**REPLICATED, **(settings or {})}, node=(i + 1, port, voters), heap="192m")
+                      for i, port in enumerate(controllers)]
+
+    @property
+    def address(self):
+        return ",".join(n.address for n in self.nodes)
+
+    @property
+    def folders(self):
+        return [n.folder for n in self.nodes]
+
+    def start(self, timeout=120):
+        """One alone has no quorum and does not answer."""
+        for n in self.nodes:
+            if n.process is None:
+                n.launch()
+        for n in self.nodes:
+            n.wait_up(timeout)
+        return self
+
+    def node(self, number):
+        return self.nodes[number - 1]
+
+    def wait_replicated(self, timeout=90):
+        """Until every replica of every partition is in sync again."""
+        async def behind():
+            found = await self._admin(lambda admin: admin.describe_topics(None))
+            return [(t["topic"], p["partition"]) for t in found for p in t["partitions"]
+                    if len(p["isr"]) < len(p["replicas"])]
+        end = time.monotonic() + timeout
+        while True:
+            try:
+                left = asyncio.run(behind())
+            except aiokafka.errors.KafkaError as e:
+                left = [str(e)]
+            if not left:
+                return
+            if time.monotonic() > end:
+                raise AssertionError(f"not in sync again: {left[:5]}")
+            time.sleep(0.5)
+
+    def destroy(self):
+        for n in self.nodes:
+            n.destroy()
 
 
 class Decoder:
@@ -214,6 +370,55 @@ class Decoder:
         assert data[:2] == b"\xc3\x01", data[:10]
         fingerprint = f"{struct.unpack('<Q', data[2:10])[0]:016x}"
         return fastavro.schemaless_reader(io.BytesIO(data[10:]), self.parsed[fingerprint])
+
+
+BATCH = struct.Struct(">qiibIhiqqqhii")     # offset, bytes, epoch of the leader, magic, CRC, attributes, last ...
+MARKERS = {0: "abort", 1: "commit"}
+
+
+def batches(data):
+    """What a partition's log file holds: (offset, producer, epoch, what) by batch; record batches of format 2.
+    https://kafka.apache.org/documentation/#recordbatch"""
+    at = 0
+    while at + BATCH.size <= len(data):
+        offset, size, _, magic, _, attributes, _, _, _, producer, epoch, _, count = BATCH.unpack_from(data, at)
+        if magic != 2 or size <= 0:     # what is not written yet is zero
+            return
+        if attributes & 0x20:           # a marker: one record of length, attributes, two deltas, key (version, type)
+            what = MARKERS.get(struct.unpack_from(">h", data, at + BATCH.size + 7)[0], "another marker")
+        else:
+            what = f"{count} records" + (" in a transaction" if attributes & 0x10 else "")
+        yield offset, producer, epoch, what
+        at += 12 + size
+
+
+def tail(broker, topic, partition=0, count=30):
+    """The end of a partition as it lies on disk, decided or not, one line a batch."""
+    lines = []
+    for folder in broker.folders:
+        found = []
+        for path in sorted(folder.glob(f"data/{topic}-{partition}/*.log")):
+            found += batches(path.read_bytes())
+        lines += [f"{folder.name} {topic}-{partition}@{offset}: producer {producer} epoch {epoch}: {what}"
+                  for offset, producer, epoch, what in found[-count:]]
+    return lines
+
+
+def hanging(broker):
+    """Transactions that have records and no end, in the partitions as they lie on disk."""
+    lines = []
+    for folder in broker.folders:
+        for partition in sorted(folder.glob("data/*-*/")):
+            begun = {}
+            for path in sorted(partition.glob("*.log")) if not partition.name.startswith("__") else ():
+                for offset, producer, epoch, what in batches(path.read_bytes()):
+                    if what.endswith("in a transaction"):
+                        begun.setdefault(producer, (offset, epoch))
+                    else:
+                        begun.pop(producer, None)
+            lines += [f"{folder.name} {partition.name}@{offset}: producer {producer} epoch {epoch} has no end"
+                      for producer, (offset, epoch) in begun.items()]
+    return lines
 
 
 def murmur2(data):

@@ -111,6 +111,25 @@ static void test_kill_and_failure_do_not_mix(void **state)
 	assert_int_equal(WEXITSTATUS(in_child("synced=EIO", pass_synced_twice)), 7);
 }
 
+/* Asleep at the second passing, awake again by SIGCONT, and asleep no more. */
+static void test_stops(void **state)
+{
+	(void)state;
+	pid_t pid = fork();
+	int status;
+
+	assert_int_not_equal(pid, -1);
+	if (pid == 0) {
+		setenv("TAILRACE_FAILPOINT", "synced=STOP:2", 1);
+		_exit(pass_synced_four_times());
+	}
+	assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+	assert_true(WIFSTOPPED(status));
+	assert_int_equal(kill(pid, SIGCONT), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(WEXITSTATUS(status), 7);
+}
+
 static void test_unreadable_list_aborts(void **state)
 {
 	static const char *const bad[] = { "synced:0",        "synced:x", "synced:2x", "synced:2+",
@@ -133,6 +152,7 @@ int main(void)
 		cmocka_unit_test(test_nothing_without_the_variable),
 		cmocka_unit_test(test_calls_fail_once_or_onwards),
 		cmocka_unit_test(test_kill_and_failure_do_not_mix),
+		cmocka_unit_test(test_stops),
 		cmocka_unit_test(test_unreadable_list_aborts),
 	};
 
