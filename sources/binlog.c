@@ -9,7 +9,7 @@
  *
  * Rows are passed on as they come.  What the log takes back (ROLLBACK, ROLLBACK TO SAVEPOINT of a group in which
  * a non-transactional table was written) cannot be taken back then: the group is read again, held until its end,
- * and only what stays is passed on.  The rows of an XA transaction are held until XA COMMIT.
+ * as others for a while, and only what stays is passed on.  The rows of an XA transaction are held until XA COMMIT.
  */
 #include <inttypes.h>
 #include <stdlib.h>

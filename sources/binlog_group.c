@@ -42,11 +42,6 @@ void binlog_group_reset(struct binlog *d)
 	buf_free(&d->payload_bytes);
 }
 
-static bool same_group(const struct position *a, const struct position *b)
-{
-	return a->epoch == b->epoch && a->file == b->file && a->offset == b->offset;
-}
-
 void binlog_group_open(struct binlog *d, const struct binlog_event *e, const struct binlog_gtid *g)
 {
 	struct group *group = &d->group;
@@ -66,8 +61,7 @@ void binlog_group_open(struct binlog *d, const struct binlog_event *e, const str
 			group->commit_us = g->commit_us;
 	}
 	group->skip = d->skip.offset && position_cmp(&group->pos, &d->skip) <= 0;
-	group->holding =
-		d->config.hold_all || (d->must_hold && same_group(&group->pos, &d->hold_at));
+	group->holding = d->config.hold_all || d->hold_next;
 	if (g && (g->xa_prepared)) {
 		AUTO(arena) struct arena a = { 0 };
 
@@ -208,7 +202,8 @@ static struct str resume_text(struct binlog *d, struct arena *a)
 		r.gtid = buf_z(&set);
 		if (oldest && oldest->before)
 			r.gtid = oldest->before;
-	} else if (oldest) {
+	}
+	if (oldest) { /* with GTIDs too: it says which files are still needed */
 		r.file = oldest->file;
 		r.pos = oldest->start;
 	}
@@ -236,8 +231,8 @@ void binlog_group_close(struct binlog *d, struct batch *b)
 
 	if (g->has_gtid && d->set)
 		gtid_set_add(d->set, &g->gtid);
-	if (d->must_hold && same_group(&g->pos, &d->hold_at))
-		d->must_hold = false;
+	if (d->hold_next && position_cmp(&g->pos, &d->hold_at) > 0)
+		d->hold_next--;
 	if (g->given) {
 		g->pos.row++;
 		struct change *c = batch_add(b, CHANGE_COMMIT, NULL, g->pos);

@@ -61,8 +61,8 @@ struct binlog {
 	struct buf		replay_room;
 	struct binlog_payload	*payload;	/* being opened; NULL: none */
 	struct buf		payload_bytes;
-	bool			must_hold;	/* the group at hold_at is read again, held */
-	struct position		hold_at;
+	unsigned		hold_next;	/* groups after hold_at that are held too; 0: none is */
+	struct position		hold_at;	/* the last that the log took rows back of: it is read again, held */
 };
 
 /* binlog.c: one event of a group, from the stream, a payload or a hold. */

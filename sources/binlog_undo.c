@@ -10,6 +10,8 @@
 #include "binlog_group.h"
 #include "log.h"
 
+#define HOLD_NEXT 1000
+
 /* --- rollbacks --- */
 
 /* Does a rollback leave this table's rows?  1, 0; -1: it cannot be known. */
@@ -81,6 +83,13 @@ static int filter_event(struct filter *f, const struct binlog_event *e, struct e
 	return keep ? hold_add(&f->kept, e, err) : 0;
 }
 
+static void keep_holding(struct binlog *d)
+{
+	d->hold_next = HOLD_NEXT;
+	if (position_cmp(&d->group.pos, &d->hold_at) > 0)
+		d->hold_at = d->group.pos;
+}
+
 /* Takes out of what is held, from `mark` on, the rows of transactional tables. */
 static int take_back(struct binlog *d, uint64_t mark, struct error *err)
 {
@@ -91,6 +100,7 @@ static int take_back(struct binlog *d, uint64_t mark, struct error *err)
 	uint64_t at = mark;
 	int rc;
 
+	keep_holding(d);
 	hold_init(&f.kept, h->dir, h->memory);
 	while ((rc = hold_next(h, &at, &room, &e, err)) > 0 &&
 	       (rc = filter_event(&f, &e, err)) == 0)
@@ -107,11 +117,13 @@ static int take_back(struct binlog *d, uint64_t mark, struct error *err)
 	return rc;
 }
 
-/* Rows of it went out already: it is read again, and held. */
+/*
+ * Rows of it went out already: it is read again, and held.  So are all before it and many after it: where one is,
+ * others are, and what is read between two of them is lost with the batch each time.
+ */
 static int read_again(struct binlog *d, struct error *err)
 {
-	d->must_hold = true;
-	d->hold_at = d->group.pos;
+	keep_holding(d);
 	return fail(
 		err, ERR_RETRY,
 		"the log takes back rows of the transaction at %llu: it is read again as a whole",

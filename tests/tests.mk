@@ -47,6 +47,10 @@ crash-kafka: $(VENV)/ready	## the same with a Kafka sink, 3.9 and 4.3: brokers k
 	@$(MAKE) --no-print-directory FAILPOINTS=1 all
 	$(VENV)/bin/python tests/crash/run_kafka.py $(ARGS)
 
+crash-mysql: $(VENV)/ready	## the same with MariaDB and MySQL: binlogs rotated and purged, XA, rolled-back savepoints; ARGS=--short
+	@$(MAKE) --no-print-directory FAILPOINTS=1 all
+	$(VENV)/bin/python tests/crash/run_mysql.py $(ARGS)
+
 compat: $(PROGRAM) $(VENV)/ready	## both protocols and integration tests against PostgreSQL 10 to 18
 	$(VENV)/bin/python tests/compat/run.py
 	POSTGRES_VERSIONS=10,11,12,13,14,15,16,17,18 $(PYTEST) -q -n 2 --dist worksteal tests/integration $(ARGS)
@@ -98,4 +102,4 @@ deb:			## a Debian package in build/
 
 include docs/docs.mk
 
-.PHONY: sanitize coverage deb deps deps-test test integration crash crash-kafka crash-short compat compat-mysql fuzz bench demo lint cases debian-root
+.PHONY: sanitize coverage deb deps deps-test test integration crash crash-kafka crash-mysql crash-short compat compat-mysql fuzz bench demo lint cases debian-root

@@ -45,7 +45,7 @@ class Broker(Kafka):
 
 
 class Connect:
-    """A distributed worker of Kafka Connect, exactly-once on, with Debezium's Postgres connector."""
+    """A distributed worker of Kafka Connect, exactly-once on, with Debezium's connectors."""
 
     def __init__(self, broker):
         home = Path(subprocess.run([ROOT / "tests/servers/connect.sh", *DEBEZIUM], check=True,
@@ -99,15 +99,19 @@ class Connect:
             raise SystemExit(f"Debezium: {status}\n{self.log.read_text()[-3000:]}")
         return states == ["RUNNING"]
 
-    def submit(self, name, db, slot):
-        """Debezium's defaults, but for what exactly-once and a slot of ours ask for."""
+    def post(self, name, config):
+        """A connector with Debezium's defaults, but for what exactly-once asks for."""
         self.ask("POST", "/connectors", {"name": name, "config": {
-            "connector.class": "io.debezium.connector.postgresql.PostgresConnector", "tasks.max": "1",
+            "tasks.max": "1", "topic.prefix": name, "exactly.once.support": "required", **config}})
+
+    def submit(self, name, db, slot):
+        self.post(name, {
+            "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
             "database.hostname": "127.0.0.1", "database.port": str(db.server.port),
             "database.user": "postgres", "database.password": "none", "database.dbname": db.name,
-            "topic.prefix": name, "table.include.list": "public.stock_move", "plugin.name": "pgoutput",
+            "table.include.list": "public.stock_move", "plugin.name": "pgoutput",
             "slot.name": slot, "publication.name": db.name, "publication.autocreate.mode": "disabled",
-            "snapshot.mode": "no_data", "exactly.once.support": "required"}})
+            "snapshot.mode": "no_data"})
 
     def peak(self):
         """Peak resident memory of the JVM, in bytes."""
@@ -179,13 +183,17 @@ class KafkaParts:
         if self._broker:
             self._broker.destroy()
 
-    def tool(self, name, *argv):
-        """One of the C programs beside this file, running."""
+    def built(self, name):
+        """One of the C programs beside this file."""
         if name not in self._built:
             self._built[name] = self.folder / name
             subprocess.run(["cc", "-O2", "-D_GNU_SOURCE", "-o", self._built[name],
                             ROOT / f"tests/bench/{name}.c", "-lrdkafka"], check=True)
-        return subprocess.Popen([self._built[name], *map(str, argv)], stdout=subprocess.PIPE, text=True)
+        return self._built[name]
+
+    def tool(self, name, *argv):
+        """It, running."""
+        return subprocess.Popen([self.built(name), *map(str, argv)], stdout=subprocess.PIPE, text=True)
 
     def reader(self, topic, count, idle=5):
         """A read_committed consumer; read() ends it."""
@@ -201,8 +209,8 @@ class KafkaParts:
         count, last = lines[0].split()
         return int(count), float(last), [tuple(map(int, line.split())) for line in lines[1:]]
 
-    def must_hold(self, agent, changes):
-        topic = f"{agent.name}.public.stock_move"
+    def must_hold(self, topic, changes):
+        """And away with it."""
         count = self.read(self.reader(topic, changes + 1, 1))[0]
         if count != changes:
             raise SystemExit(f"{topic}: {count} messages, not {changes}")
@@ -360,7 +368,7 @@ class KafkaParts:
         self.reach(agent, "kafka", last)
         behind = time.monotonic() - again
         agent.stop()
-        self.must_hold(agent, changes + 1)
+        self.must_hold(f"{agent.name}.public.stock_move", changes + 1)
         self.finish(db, agent)
         self.unload(db)
         self.rows += [{"what": "until the sink had its broker again", "seconds": round(again - back, 2)},

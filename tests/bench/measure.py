@@ -6,13 +6,26 @@ import threading
 import time
 from pathlib import Path
 
+import fastavro
+
 MB = 1 << 20
 
 
-class Measured:
-    """A process from exec to exit: wall and CPU seconds, peak resident memory."""
+def records_in(lake):
+    """Records of all final files, counted by their blocks' headers."""
+    n = 0
+    for path in Path(lake).glob("*/v*/*.avro"):
+        with open(path, "rb") as f:
+            n += sum(block.num_records for block in fastavro.block_reader(f))
+    return n
 
-    def __init__(self, argv, log):
+
+class Measured:
+    """A process from exec to exit: wall and CPU seconds, peak resident memory; threads: also the CPU seconds of
+    each, by name, up to its last look at them."""
+
+    def __init__(self, argv, log, threads=False):
+        self.threads = {} if threads else None
         with open(log, "ab") as out:
             self.begun = time.monotonic()
             self.process = subprocess.Popen([str(a) for a in argv], stdin=subprocess.DEVNULL, stdout=out,
@@ -30,7 +43,20 @@ class Measured:
                         self.peak = max(self.peak, int(line.split()[1]) * 1024)
             except OSError:
                 return
+            if self.threads is not None:
+                self.look()
             time.sleep(0.02)
+
+    def look(self):
+        seen = {}
+        for task in Path(f"/proc/{self.process.pid}/task").glob("*"):
+            try:
+                name = (task / "comm").read_text().strip()
+                seen[name] = seen.get(name, 0) + int((task / "schedstat").read_text().split()[0]) / 1e9
+            except OSError:     # it ended meanwhile
+                pass
+        for name, seconds in seen.items():
+            self.threads[name] = max(seconds, self.threads.get(name, 0))
 
     def wait(self):
         _, status, usage = os.wait4(self.process.pid, 0)

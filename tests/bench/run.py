@@ -18,6 +18,8 @@ is VmHWM, which starts at exec; CPU time is the process's own, as wait4() gives 
     debezium     the peer: the same log by Debezium in Kafka Connect, exactly-once on
     latency      from the source's commit to a read_committed consumer, beside a bare producer and Debezium
     broker-down  files with and without a Kafka sink whose broker is down; then that one catches up
+    mysql-files  MariaDB into Avro files beside `mariadb-binlog -R --raw`; one transaction of 2 GB
+    mysql-kafka  MySQL into Kafka beside Debezium and beside a bare transactional producer
 """
 import argparse
 import json
@@ -37,27 +39,20 @@ sys.path.insert(0, str(ROOT))
 import fastavro                                     # noqa: E402
 
 from tests.bench.kafka import KafkaParts                  # noqa: E402
-from tests.bench.measure import MB, Measured, row_of      # noqa: E402
+from tests.bench.measure import MB, Measured, records_in, row_of    # noqa: E402
+from tests.bench.mysql import MysqlParts                  # noqa: E402
 from tests.lib import results                             # noqa: E402
 from tests.lib.agent import Agent, PROGRAM, wait_for      # noqa: E402
 from tests.lib.judge import position                      # noqa: E402
 from tests.lib.pg import Postgres, lsn_number             # noqa: E402
 
-PARTS = ("files", "sqlite", "huge", "down", "independent", "kafka", "debezium", "latency", "broker-down")
+PARTS = ("files", "sqlite", "huge", "down", "independent", "kafka", "debezium", "latency", "broker-down",
+         "mysql-files", "mysql-kafka")
 SETTINGS = {"shared_buffers": "'512MB'", "max_wal_size": "'4GB'", "logical_decoding_work_mem": "'256MB'",
             "wal_sender_timeout": "0"}
 
 
-def records_in(lake):
-    """Records of all final files, counted by their blocks' headers."""
-    n = 0
-    for path in Path(lake).glob("*/v*/*.avro"):
-        with open(path, "rb") as f:
-            n += sum(block.num_records for block in fastavro.block_reader(f))
-    return n
-
-
-class Bench(KafkaParts):
+class Bench(KafkaParts, MysqlParts):
     def __init__(self, args, folder):
         super().__init__()
         self.args, self.folder = args, Path(folder)
@@ -131,7 +126,7 @@ class Bench(KafkaParts):
         if kind == "files" and records_in(agent.sinks["files"]["path"]) != changes:
             raise SystemExit(f"{agent.folder}: the files do not hold {changes} records")
         if kind == "kafka":
-            self.must_hold(agent, changes)
+            self.must_hold(f"{agent.name}.public.stock_move", changes)
         self.finish(db, agent)
         return run
 

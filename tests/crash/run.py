@@ -10,6 +10,7 @@ server is stopped by `-m immediate` and by `kill -9`.  When the writers have sto
 compared with the source's own SELECT and with the manifest row of every transaction.
 """
 import argparse
+import contextlib
 import os
 import random
 import subprocess
@@ -51,81 +52,120 @@ def sinks_of(kind, folder):
     return {name: every[name] for name in wanted}
 
 
-class Big(threading.Thread):
-    """A writer whose transactions are larger than what the agent writes at once."""
-    NUMBER, MOVES = 90, 6000
+class Other(threading.Thread):
+    """A writer besides the workload's, with one number of the manifest's: one() makes a transaction now and then."""
+    NUMBER, PAUSE = 90, 5
+    LOST = (psycopg.OperationalError,)
+    NEXT = "select coalesce(max(seq), 0) + 1 from tx_manifest where writer = %s"
 
     def __init__(self, connect):
         super().__init__(daemon=True)
-        self.connect, self.halt, self.transactions = connect, threading.Event(), 0
+        self.connect, self.halt, self.transactions, self.error = connect, threading.Event(), 0, None
 
     def run(self):
-        while not self.halt.is_set():
-            try:
-                with self.connect() as c:
-                    self.one(c)
-            except psycopg.OperationalError:
-                pass
-            self.halt.wait(5)
+        try:
+            while not self.halt.is_set():
+                try:
+                    with contextlib.closing(self.connect()) as c:
+                        self.one(c)
+                except self.LOST:
+                    pass
+                self.halt.wait(self.PAUSE)
+        except BaseException as e:  # seen by stop()
+            self.error = e
+
+    def next(self, cur):
+        """The manifest says which number is next, as the answer to a commit may have been lost."""
+        cur.execute(self.NEXT, (self.NUMBER,))
+        return cur.fetchone()[0]
+
+    def stop(self):
+        self.halt.set()
+        self.join()
+        if self.error is not None:
+            raise RuntimeError(f"{type(self).__name__} failed: {self.error!r}") from self.error
+
+
+class Big(Other):
+    """Its transactions are larger than what the agent writes at once."""
+    MOVES = 6000
 
     def one(self, c):
-        """The manifest says which number is next, as the answer to a commit may have been lost."""
-        seq = c.execute("select coalesce(max(seq), 0) + 1 from tx_manifest where writer = %s",
-                        (self.NUMBER,)).fetchone()[0]
-        c.execute("insert into stock values (%s, 'BIG', %s, localtimestamp, 0) on conflict (warehouse, sku)"
-                  " do update set qty = stock.qty + excluded.qty", (self.NUMBER * 10, self.MOVES))
-        c.execute("insert into stock_moves (warehouse, sku, qty, note) select %s, 'BIG', 1, md5(g::text)"
-                  " from generate_series(1, %s) g", (self.NUMBER * 10, self.MOVES))
-        c.execute("insert into tx_manifest values (%s, %s, %s, %s, txid_current())",
-                  (self.NUMBER, seq, self.MOVES + 1, self.MOVES))
+        cur = c.cursor()
+        seq = self.next(cur)
+        cur.execute("insert into stock values (%s, 'BIG', %s, localtimestamp, 0) on conflict (warehouse, sku)"
+                    " do update set qty = stock.qty + excluded.qty", (self.NUMBER * 10, self.MOVES))
+        cur.execute("insert into stock_moves (warehouse, sku, qty, note) select %s, 'BIG', 1, md5(g::text)"
+                    " from generate_series(1, %s) g", (self.NUMBER * 10, self.MOVES))
+        cur.execute("insert into tx_manifest values (%s, %s, %s, %s, txid_current())",
+                    (self.NUMBER, seq, self.MOVES + 1, self.MOVES))
         c.commit()
         self.transactions = seq
 
 
 class Pipeline:
     """One server, one agent, one workload, and everything that is done to them."""
+    SERVER_ENDS = ("immediate", "kill -9")
+    PATIENCE = 8        # seconds for a step to be reached, or a broken disk to be noticed
+    IDLE = 180          # and for the rest of the log
 
     def __init__(self, major, kind, kills, server_kills, program, seed, folder):
         self.major, self.kind, self.kills, self.server_kills = major, kind, kills, server_kills
         self.random = random.Random(f"{seed}/{major}/{kind}")
         self.folder = Path(folder)
-        self.server = Postgres(major, settings={"synchronous_commit": "on", "max_wal_size": "'256MB'"})
         self.program = program
+        self.server = self.new_server()
         self.done = Counter()       # what killed it -> how often
         self.server_done = Counter()
         self.broken = 0
         self.bad = []
 
+    def new_server(self):
+        return Postgres(self.major, settings={"synchronous_commit": "on", "max_wal_size": "'256MB'"})
+
+    def prepare(self):
+        self.db = self.server.database("erp", self.schema())
+        self.agent = Agent(self.folder / "agent", self.db.url(), tables="public.*", program=self.program,
+                           sinks=sinks_of(self.kind, self.folder / "agent"), **SMALL)
+
+    def writers(self):
+        """Each is started and stopped, and says how many transactions it made."""
+        connect = connector(self.db)
+        return [Workload(connect, writers=3, seed=self.random.random(), pause=0.004), Big(connect)]
+
+    def verdict(self):
+        return judge_all(self.db.conn, self.agent)
+
+    def title(self):
+        return {"postgres": self.major, "sinks": self.kind}
+
     def run(self):
         begun = time.monotonic()
-        with self.server:
-            self.db = self.server.database("erp", self.schema())
-            self.agent = Agent(self.folder / "agent", self.db.url(), tables="public.*", program=self.program,
-                               sinks=sinks_of(self.kind, self.folder / "agent"), **SMALL)
-            self.first_start()
-            load = Workload(connector(self.db), writers=3, seed=self.random.random(), pause=0.004).start()
-            big = Big(connector(self.db))
-            big.start()
-            try:
-                for number, victim in enumerate(self.plan()):
-                    self.one(victim)
-                    if number % 10 == 9 and "copy" in self.agent.sinks:
-                        self.bad += judge.judge_sqlite_invariants(self.agent.copy)
-            finally:
-                self.agent.kill()
-                big.halt.set()
-                load.stop()
-                big.join()
-            self.agent.until_idle(timeout=180)
-            found, rows = judge_all(self.db.conn, self.agent)
-            self.bad += found
-            self.db.close()
+        self.server.start()
+        self.prepare()
+        self.first_start()
+        writers = self.writers()
+        for w in writers:
+            w.start()
+        try:
+            for number, victim in enumerate(self.plan()):
+                self.one(victim)
+                if number % 10 == 9 and "copy" in self.agent.sinks:
+                    self.bad += judge.judge_sqlite_invariants(self.agent.copy)
+        finally:
+            self.agent.kill()
+            for w in reversed(writers):
+                w.stop()
+        self.agent.until_idle(timeout=self.IDLE)
+        found, rows = self.verdict()
+        self.bad += found
+        self.db.close()
         for step in self.steps():
             if self.kills >= 2 * len(STEPS) and not self.done[step]:
                 self.bad.append(f"step {step} was never reached")
-        return {"postgres": self.major, "sinks": self.kind, "kills": sum(self.done.values()),
+        return {**self.title(), "kills": sum(self.done.values()),
                 "at_random": self.done["random"], "server_kills": sum(self.server_done.values()),
-                "io_errors": self.broken, "transactions": load.transactions + big.transactions, "rows_compared": rows,
+                "io_errors": self.broken, "transactions": sum(w.transactions for w in writers), "rows_compared": rows,
                 "seconds": round(time.monotonic() - begun), "complaints": len(self.bad),
                 "by_step": {s: self.done[s] for s in self.steps()}, "what": self.bad[:20]}
 
@@ -135,7 +175,7 @@ class Pipeline:
         return SCHEMA.replace("tags text[]", "tags text") if binary else SCHEMA
 
     def steps(self):
-        return [s for s in STEPS if s != "renamed" or self.kind != "sqlite"]
+        return [s for s in STEPS if s != "renamed" or "lake" in self.agent.sinks]
 
     def plan(self):
         """Two thirds of the kills at the steps in turn, the others at random; the server's in between."""
@@ -145,14 +185,14 @@ class Pipeline:
         self.random.shuffle(plan)
         for i in range(self.server_kills):
             at = (i + 1) * len(plan) // (self.server_kills + 1)
-            plan.insert(at, ("immediate", "kill -9")[i % 2])
-        faults = [f for f in BROKEN if self.kind != "sqlite" or f.startswith("spool")]
+            plan.insert(at, self.SERVER_ENDS[i % 2])
+        faults = [f for f in BROKEN if "lake" in self.agent.sinks or f.startswith("spool")]
         for i in range(self.server_kills):
             plan.insert(self.random.randint(0, len(plan)), faults[i % len(faults)])
         return plan
 
     def one(self, victim):
-        if victim in ("immediate", "kill -9"):
+        if victim in self.SERVER_ENDS:
             self.kill_server(victim)
         elif victim in BROKEN:
             self.break_disk(victim)
@@ -160,6 +200,12 @@ class Pipeline:
             self.kill_at_random()
         else:
             self.kill_at_step(victim)
+
+    def close(self):
+        """Nothing of it goes on, whatever happened."""
+        if getattr(self, "agent", None):
+            self.agent.kill()
+        self.server.destroy()
 
     def first_start(self):
         """Killed before, while and after publication, slot and state are made."""
@@ -176,7 +222,7 @@ class Pipeline:
         self.start({"TAILRACE_FAILPOINT": f"{fault}:{self.random.randint(1, 8)}"})
         self.broken += 1
         try:
-            code = self.agent.process.wait(6)
+            code = self.agent.process.wait(self.PATIENCE)
         except subprocess.TimeoutExpired:
             if fault.startswith("spool"):
                 raise AgentFailed(f"{fault}: the agent went on\n{self.agent.log_tail()}") from None
@@ -202,7 +248,7 @@ class Pipeline:
         count = self.random.randint(1, REACH[step])
         self.start({"TAILRACE_FAILPOINT": f"{step}:{count}"})
         try:
-            code = self.agent.process.wait(8)
+            code = self.agent.process.wait(self.PATIENCE)
         except subprocess.TimeoutExpired:
             self.agent.kill()
             self.done["random"] += 1
@@ -216,14 +262,23 @@ class Pipeline:
         """The agent has to find its way back by itself."""
         self.start()
         time.sleep(self.random.uniform(0.2, 1.5))
-        if how == "immediate":
-            self.server.stop("immediate")
-        else:
-            self.server.kill()
+        self.end_server(how)
         time.sleep(self.random.uniform(0, 0.5))
         if self.random.random() < 0.3:      # and the agent has to start without it
             self.agent.kill()
             self.start()
+        self.begin_server()
+        self.server_done[how] += 1
+        time.sleep(self.random.uniform(0, 2))
+        self.agent.must_run()
+
+    def end_server(self, how):
+        if how == "immediate":
+            self.server.stop("immediate")
+        else:
+            self.server.kill()
+
+    def begin_server(self):
         for attempt in range(20):
             try:
                 self.server.start()     # children of a killed postmaster need a moment to go
@@ -232,9 +287,6 @@ class Pipeline:
                 if attempt == 19:
                     raise
                 time.sleep(0.5)
-        self.server_done[how] += 1
-        time.sleep(self.random.uniform(0, 2))
-        self.agent.must_run()
 
 
 def plans(long):
@@ -244,27 +296,29 @@ def plans(long):
     return [(major, "both", 64, 10) for major in (10, 15, 18)] + [(15, "sqlite", 64, 10), (15, "files", 64, 10)]
 
 
-def run_one(plan, args, folder):
-    major, kind, kills, server_kills = plan
-    begun = time.monotonic()
-    pipeline = None
+def run_one(make, title, keep):
+    """A row of the table, whatever happens.  make(folder): the pipeline."""
+    begun, folder, pipeline = time.monotonic(), tempfile.mkdtemp(prefix="tailrace-crash-"), None
     try:
-        pipeline = Pipeline(*plan, args.program, args.seed, folder)
+        pipeline = make(folder)
         row = pipeline.run()
     except Exception:
-        what = traceback.format_exc()
-        row = {"postgres": major, "sinks": kind, "complaints": 1, "what": [what[-6000:]],
+        row = {**title, "complaints": 1, "what": [traceback.format_exc()[-6000:]],
                "seconds": round(time.monotonic() - begun)}
+        if pipeline is not None:
+            row["what"].append(f"the server said last:\n{pipeline.server.log_tail()}")
     finally:
         if pipeline is not None:
-            if getattr(pipeline, "agent", None):
-                pipeline.agent.kill()
-            pipeline.server.destroy()
+            pipeline.close()
     row["result"] = "ok" if not row["complaints"] else "FAILED"
-    print(f"PostgreSQL {major}, {kind}: {row.get('kills')} kills, {row['seconds']} s, {row['result']}",
+    print(f"{', '.join(f'{k} {v}' for k, v in title.items())}: {row.get('kills')} kills, {row['seconds']} s, {row['result']}",
           flush=True)
     for what in row["what"]:
         print(f"  {what}", flush=True)
+    if row["result"] == "ok" or not keep:
+        subprocess.run(["rm", "-rf", folder], check=True)
+    else:
+        print(f"  left in {folder}")
     return row
 
 
@@ -289,12 +343,8 @@ def main():
     rows = []
     print(f"seed {args.seed}", flush=True)
     for plan in wanted:
-        folder = tempfile.mkdtemp(prefix="tailrace-crash-")
-        rows.append(run_one(plan, args, folder))
-        if rows[-1]["result"] == "ok" or not args.keep:
-            subprocess.run(["rm", "-rf", folder], check=True)
-        else:
-            print(f"  left in {folder}")
+        rows.append(run_one(lambda folder: Pipeline(*plan, args.program, args.seed, folder),
+                            {"postgres": plan[0], "sinks": plan[1]}, args.keep))
     count = args.cuts if args.cuts is not None else 100 if args.long else 10
     if count:
         rows += powercut.run(count, args.program, args.seed, args.keep)
