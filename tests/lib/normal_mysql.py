@@ -106,7 +106,7 @@ def printed(column, value):
         return None
     value = text(value)
     if column.type in (*TEXTS, *ADDRESSES):
-        return bytes.fromhex(value).decode()
+        return bytes.fromhex(value).decode(errors="replace")     # halves of characters that UCS-2 may hold
     if column.type in FLOATS:
         return repr(float(value))
     if column.type in (*INTEGERS, "year"):
