@@ -67,7 +67,7 @@ void binlog_group_open(struct binlog *d, const struct binlog_event *e, const str
 	}
 	group->skip = d->skip.offset && position_cmp(&group->pos, &d->skip) <= 0;
 	group->holding =
-		d->config.hold_all || (d->must_hold && same_group(&group->pos, &d->hold_at));
+		d->config.hold_all || (d->must_hold && position_cmp(&group->pos, &d->hold_at) <= 0);
 	if (g && (g->xa_prepared)) {
 		AUTO(arena) struct arena a = { 0 };
 

@@ -61,7 +61,11 @@ struct binlog {
 	struct buf		replay_room;
 	struct binlog_payload	*payload;	/* being opened; NULL: none */
 	struct buf		payload_bytes;
-	bool			must_hold;	/* the group at hold_at is read again, held */
+	/*
+	 * The group at hold_at is read again, held; and those before it that are read again with it, as the log may
+	 * take back rows of them too.
+	 */
+	bool			must_hold;
 	struct position		hold_at;
 };
 
