@@ -254,11 +254,13 @@ static struct str padded(const struct binlog_field *f, struct str s, struct aren
 	return (struct str){ p, f->size };
 }
 
-static bool give_enum(const struct binlog_field *f, uint64_t number, struct value *out)
+/* A copy of the label: a later statement may take the field away before the value is written. */
+static bool give_enum(const struct binlog_field *f, uint64_t number, struct arena *a,
+		      struct value *out)
 {
 	if (number > f->nlabels)
 		return false;
-	out->s = number ? f->labels[number - 1] : STR("");
+	out->s = number ? arena_copy(a, f->labels[number - 1]) : STR("");
 	return true;
 }
 
@@ -496,7 +498,7 @@ static int give_other(const struct binlog_field *f, struct cursor *c, struct are
 		good = give_bits(f, c, out);
 		break;
 	case CELL_ENUM:
-		good = give_enum(f, cell_le(c, f->size), out);
+		good = give_enum(f, cell_le(c, f->size), a, out);
 		break;
 	case CELL_SET:
 		good = give_set(f, cell_le(c, f->size), a, out);

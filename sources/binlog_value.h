@@ -60,7 +60,7 @@ bool binlog_field_ambiguous(const struct binlog_map *m, size_t i, bool mariadb);
 
 /*
  * Reads one cell (not NULL) and moves the cursor past it.  Strings point into the event where they can, else into
- * `a`.  A value its Avro type cannot hold is VALUE_UNREPRESENTABLE with the server's own text: zero and partial
+ * `a`; nothing points into *f.  A value its Avro type cannot hold is VALUE_UNREPRESENTABLE with the server's own text: zero and partial
  * dates, years outside 1..9999, a TIME outside of a day, with invalid_bytes = bytes also text that is not in its
  * charset ("\\x" and hexadecimal digits).
  *

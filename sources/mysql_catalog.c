@@ -351,7 +351,9 @@ static int definition(void *ctx, const struct position *at, const struct binlog_
 struct moved {
 	struct str db, table;
 	const struct mysql_table *definition; /* NULL: not known, or gone */
+	const struct mysql_table *had;        /* of the table that was renamed away */
 	bool taken;                           /* its table was renamed away */
+	bool copy;                            /* a changed copy of the table has its name now */
 };
 
 struct change_of {
@@ -411,7 +413,21 @@ static void doubt(struct change_of *x, struct str db, struct str table,
 	     "it");
 }
 
-static int touch(struct change_of *x, struct str db, struct str table, bool rewritten,
+enum touched { TOUCHED, REWRITTEN, COPIED };
+
+/* What became of the rows where a changed copy takes the table's place. */
+static bool copy_differs(const struct mysql_table *was, const struct mysql_table *copy,
+			 struct buf *why)
+{
+	if (!was || !copy) {
+		buf_adds(why, "a changed copy was renamed to it, of which it is not known what it "
+			      "holds");
+		return true;
+	}
+	return mysql_table_rewritten(was, copy, why) || mysql_table_grown(was, copy, why);
+}
+
+static int touch(struct change_of *x, struct str db, struct str table, enum touched how,
 		 struct error *err)
 {
 	struct mysql_catalog *c = x->c;
@@ -430,9 +446,12 @@ static int touch(struct change_of *x, struct str db, struct str table, bool rewr
 
 	if (known)
 		doubt(x, db, table, &before);
-	if (rewritten && (!known || !now.definition))
+	if (how == COPIED) {
+		if (copy_differs(known ? before.definition : NULL, now.definition, &why))
+			note(x, db, table, buf_z(&why));
+	} else if (how == REWRITTEN && (!known || !now.definition))
 		note(x, db, table, "columns were modified");
-	else if (rewritten && mysql_table_rewritten(before.definition, now.definition, &why))
+	else if (how == REWRITTEN && mysql_table_rewritten(before.definition, now.definition, &why))
 		note(x, db, table, buf_z(&why));
 	return put(c, db, table, &now, err);
 }
@@ -472,9 +491,42 @@ static struct moved *moved_of(struct change_of *x, struct str db, struct str tab
 	return m;
 }
 
+/* Is it what gh-ost, pt-online-schema-change, spirit, lhm or OSC call their copy of the table? */
+static bool is_shadow(struct str name, struct str of)
+{
+	static const char *const before[] = { "_",  "__",  "___",   "_",
+					      "__", "___", "lhmn_", "__osc_new_" };
+	static const char *const after[] = {
+		"_gho", "_gho", "_gho", "_new", "_new", "_new", "", ""
+	};
+
+	for (size_t i = 0; i < COUNT(before); i++) {
+		AUTO(free) char *shadow = xasprintf("%s%.*s%s", before[i], STR_FMT(of), after[i]);
+
+		if (str_eqz(name, shadow))
+			return true;
+	}
+	return false;
+}
+
+/* The rows of a table under its new name. */
+static void note_renamed(struct change_of *x, const struct mysql_ddl_item *i,
+			 const struct moved *from, struct moved *to)
+{
+	AUTO(buf) struct buf why = { 0 };
+
+	if (!selected(x->c, i->to_db, i->to) || (from->definition && from->definition->sequence))
+		return;
+	to->copy = to->taken && is_shadow(i->table, i->to);
+	if (!to->copy)
+		note(x, i->to_db, i->to, "another table was renamed to it, with the rows it has");
+	else if (from->definition && copy_differs(to->had, from->definition, &why))
+		note(x, i->to_db, i->to, buf_z(&why));
+}
+
 /*
- * A table that takes the name of one that the same statement put aside is that table with other columns (gh-ost,
- * pt-online-schema-change).  Otherwise its rows are new under this name.
+ * A table that takes the name of one that the same statement put aside is, where it is called like their copy, that
+ * table with other columns (gh-ost, pt-online-schema-change).  Otherwise its rows are new under this name.
  */
 static int rename_one(struct change_of *x, const struct mysql_ddl_item *i, struct error *err)
 {
@@ -485,10 +537,9 @@ static int rename_one(struct change_of *x, const struct mysql_ddl_item *i, struc
 	if (!to)
 		return -1;
 	from = &x->names[at];
-	if (selected(x->c, i->to_db, i->to) && !to->taken &&
-	    !(from->definition && from->definition->sequence))
-		note(x, i->to_db, i->to, "another table was renamed to it, with the rows it has");
+	note_renamed(x, i, from, to);
 	to->definition = from->definition;
+	from->had = from->definition;
 	from->definition = NULL;
 	from->taken = true;
 	to->taken = false;
@@ -509,7 +560,8 @@ static int settle_names(struct change_of *x, struct error *err)
 		if (done)
 			continue;
 		if (m->taken ? forget(x, m->db, m->table, err)
-			     : !m->definition && touch(x, m->db, m->table, false, err))
+			     : !m->definition &&
+				       touch(x, m->db, m->table, m->copy ? COPIED : TOUCHED, err))
 			return -1;
 		if (m->taken || !m->definition)
 			continue;
@@ -555,9 +607,11 @@ static int apply(struct change_of *x, const struct mysql_ddl_item *i, bool rewri
 				   &(struct mysql_version){ .from = *x->at,
 							    .definition = &sequence },
 				   err);
-		return touch(x, i->db, i->table, false, err);
+		return touch(x, i->db, i->table, TOUCHED, err);
 	case MYSQL_ALTER:
-		return i->same_columns ? 0 : touch(x, i->db, i->table, rewritten, err);
+		return i->same_columns
+			       ? 0
+			       : touch(x, i->db, i->table, rewritten ? REWRITTEN : TOUCHED, err);
 	case MYSQL_DROP:
 		return drop(x, i, err);
 	case MYSQL_PARTITION:
@@ -602,6 +656,23 @@ static bool renamed_later(const struct mysql_statement_info *s, size_t at)
 	return false;
 }
 
+/* The rows of a table that was not there are none. */
+static int note_unlogged(struct change_of *x, const struct mysql_ddl_item *i, struct error *err)
+{
+	struct position last = just_before(x->at);
+	struct mysql_version before;
+
+	if (!selected(x->c, i->db, i->table))
+		return 0;
+	int found = version_at(x->c, i->db, i->table, &last, &before, err);
+
+	if (found < 0)
+		return -1;
+	if (i->kind != MYSQL_CREATE || (found && before.definition))
+		note(x, i->db, i->table, i->unlogged);
+	return 0;
+}
+
 static int apply_item(struct change_of *x, const struct mysql_statement_info *s, size_t at,
 		      struct error *err)
 {
@@ -610,6 +681,8 @@ static int apply_item(struct change_of *x, const struct mysql_statement_info *s,
 
 	if (i->kind == MYSQL_DROP_DATABASE)
 		return drop_database(x, i->db, err);
+	if (i->unlogged && note_unlogged(x, i, err))
+		return -1;
 	if (i->kind == MYSQL_RENAME)
 		return rename_one(x, i, err);
 	if (i->kind == MYSQL_ALTER && !i->same_columns && renamed_later(s, at))

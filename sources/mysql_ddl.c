@@ -58,14 +58,18 @@ static bool has_query(struct stmt *r)
 	return false;
 }
 
-static enum mysql_statement create_table(struct stmt *r, bool temporary, bool sequence)
+static enum mysql_statement create_table(struct stmt *r, bool replace, bool temporary,
+					 bool sequence)
 {
 	struct str db, table;
 
 	skip_if_exists(r);
 	if (!stmt_name(r, &db, &table))
 		return MYSQL_UNKNOWN;
-	stmt_add(r, MYSQL_CREATE, db, table)->sequence = sequence;
+	struct mysql_ddl_item *item = stmt_add(r, MYSQL_CREATE, db, table);
+
+	item->sequence = sequence;
+	item->unlogged = replace && !sequence ? "it was replaced by an empty one" : NULL;
 	r->out->temporary = temporary;
 	if (temporary)
 		return MYSQL_IGNORED;
@@ -138,9 +142,9 @@ enum mysql_statement ddl_create(struct stmt *r)
 
 	while (!stmt_one_of(r, harmless)) {
 		if (stmt_accept(r, "TABLE"))
-			return create_table(r, temporary, false);
+			return create_table(r, replace, temporary, false);
 		if (stmt_accept(r, "SEQUENCE"))
-			return create_table(r, temporary, true);
+			return create_table(r, replace, temporary, true);
 		if (stmt_accept(r, "INDEX"))
 			return index_on(r, false);
 		if (stmt_accept(r, "DATABASE") || stmt_accept(r, "SCHEMA"))
@@ -242,12 +246,19 @@ struct alter {
 	struct str other_db, other;      /* EXCHANGE, CONVERT: rows went to or came from there */
 	enum mysql_ddl_kind other_kind;
 	bool other_columns, partition, rewrite, columns;
+	const char *unlogged; /* as of an item */
 };
+
+#define RENAMED                                                                                    \
+	"a column has another name: copies have it as a new one, without the old rows' values"
+#define FILLED "a column was added with a value for the rows that were there"
 
 static bool alter_rename(struct stmt *r, struct alter *a)
 {
 	static const char *const parts[] = { "COLUMN", "INDEX", "KEY", "CONSTRAINT", NULL };
 
+	if (stmt_is(r, "COLUMN"))
+		a->unlogged = RENAMED;
 	if (stmt_one_of(r, parts)) {
 		a->columns |= !stmt_is(r, "INDEX") && !stmt_is(r, "KEY");
 		return true;
@@ -299,6 +310,51 @@ static bool alter_part(struct stmt *r)
 	return true;
 }
 
+/* CHANGE [COLUMN] [IF EXISTS] old new ... */
+static void alter_change(struct stmt *r, struct alter *a)
+{
+	struct str from, to;
+
+	stmt_accept(r, "COLUMN");
+	skip_if_exists(r);
+	if (!stmt_word(r, &from) || !stmt_word(r, &to) ||
+	    !str_eq(stmt_lower(from, r->a), stmt_lower(to, r->a)))
+		a->unlogged = RENAMED;
+}
+
+/*
+ * ADD [COLUMN] name type ..., ADD (name type ..., ...): do rows that are there get a value?  Yes, where it has a
+ * default, may not be NULL, is computed or counted; an old TIMESTAMP without a word about NULL.
+ */
+static void alter_add(struct stmt *r, struct alter *a)
+{
+	static const char *const other[] = { "CONSTRAINT", "PRIMARY", "PERIOD", "SYSTEM", NULL };
+	static const char *const valued[] = { "GENERATED", "AS",      "AUTO_INCREMENT",
+					      "SERIAL",    "PRIMARY", NULL };
+	bool filled = false, stamp = false, null = false;
+
+	if (stmt_one_of(r, other))
+		return;
+	stmt_accept(r, "COLUMN");
+	skip_if_exists(r);
+	bool list = stmt_accept_mark(r, '(');
+
+	while (!stmt_end(r) && !stmt_mark(r, list ? ')' : ',')) {
+		bool may_not = stmt_accept(r, "NOT"), value = stmt_accept(r, "DEFAULT");
+
+		if (stmt_accept(r, "NULL")) {
+			filled |= may_not;
+			null |= !may_not;
+			continue;
+		}
+		filled |= value || stmt_one_of(r, valued);
+		stamp |= stmt_is(r, "TIMESTAMP");
+		stmt_skip_thing(r);
+	}
+	if (filled || (stamp && !null))
+		a->unlogged = FILLED;
+}
+
 static bool alter_clause(struct stmt *r, struct alter *a)
 {
 	static const char *const partition[] = { "PARTITION", "TABLESPACE", NULL };
@@ -309,8 +365,12 @@ static bool alter_clause(struct stmt *r, struct alter *a)
 		return alter_other(r, a, MYSQL_PARTITION);
 	if (stmt_accept(r, "CONVERT"))
 		return alter_convert(r, a);
-	if (stmt_accept(r, "MODIFY") || stmt_accept(r, "CHANGE")) {
+	bool change = stmt_accept(r, "CHANGE");
+
+	if (change || stmt_accept(r, "MODIFY")) {
 		a->rewrite = a->columns = true;
+		if (change)
+			alter_change(r, a);
 		return true;
 	}
 	if (stmt_accept(r, "TRUNCATE") || stmt_accept(r, "DISCARD") || stmt_accept(r, "IMPORT")) {
@@ -321,7 +381,11 @@ static bool alter_clause(struct stmt *r, struct alter *a)
 
 	if (drop || stmt_accept(r, "ADD")) {
 		a->partition |= drop && stmt_is(r, "PARTITION");
-		a->columns |= !alter_part(r);
+		bool part = alter_part(r);
+
+		a->columns |= !part;
+		if (!part && !drop)
+			alter_add(r, a);
 	} else if (stmt_accept(r, "AUTO_INCREMENT")) {
 		stmt_accept_mark(r, '=');
 		stmt_next(r);
@@ -336,8 +400,12 @@ static bool alter_clause(struct stmt *r, struct alter *a)
 
 static void alter_items(struct stmt *r, const struct alter *a)
 {
-	if (a->columns || !a->partition)
-		stmt_add(r, MYSQL_ALTER, a->db, a->table)->same_columns = !a->columns;
+	if (a->columns || !a->partition) {
+		struct mysql_ddl_item *item = stmt_add(r, MYSQL_ALTER, a->db, a->table);
+
+		item->same_columns = !a->columns;
+		item->unlogged = a->unlogged;
+	}
 	if (a->rewrite)
 		stmt_add(r, MYSQL_REWRITE, a->db, a->table);
 	if (a->partition)

@@ -41,6 +41,7 @@ struct mysql_ddl_item {
 	struct str		db, table;	/* db: the default one where not qualified; n == 0: there is none */
 	struct str		to_db, to;
 	bool			same_columns;	/* of an ALTER: indexes only, columns and primary key are what they were */
+	const char		*unlogged;	/* of an ALTER, CREATE OR REPLACE: what became of the rows that were there, without events; NULL */
 	bool			sequence;	/* CREATE, ALTER, DROP SEQUENCE of MariaDB: not a table, though its rows are logged */
 };
 

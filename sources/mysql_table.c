@@ -409,6 +409,23 @@ bool mysql_table_rewritten(const struct mysql_table *from, const struct mysql_ta
 	return false;
 }
 
+bool mysql_table_grown(const struct mysql_table *from, const struct mysql_table *to,
+		       struct buf *why)
+{
+	for (size_t i = 0; i < to->ncolumns; i++) {
+		const struct mysql_column *c = &to->columns[i];
+
+		if (column_named(from, c->name))
+			continue;
+		buf_addf(why,
+			 "column %.*s is new: what it holds for the rows that were there is not in "
+			 "the log",
+			 STR_FMT(c->name));
+		return true;
+	}
+	return false;
+}
+
 bool mysql_table_equal(const struct mysql_table *a, const struct mysql_table *b)
 {
 	if (a->ncolumns != b->ncolumns || !str_eq(a->engine, b->engine) ||

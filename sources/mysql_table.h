@@ -47,6 +47,9 @@ size_t mysql_labels(struct str column_type, struct arena *a, struct str **out);
  */
 bool mysql_table_rewritten(const struct mysql_table *from, const struct mysql_table *to, struct buf *why);
 
+/* Has `to` a column that `from` has not?  `why` names it. */
+bool mysql_table_grown(const struct mysql_table *from, const struct mysql_table *to, struct buf *why);
+
 bool mysql_table_equal(const struct mysql_table *a, const struct mysql_table *b);	/* names of the tables aside */
 
 void mysql_table_json(const struct mysql_table *t, struct buf *out);

@@ -8,6 +8,7 @@ import contextlib
 import datetime
 import decimal
 import re
+import struct
 import uuid
 
 from .mysql import quote
@@ -105,7 +106,7 @@ def printed(column, value):
         return None
     value = text(value)
     if column.type in (*TEXTS, *ADDRESSES):
-        return bytes.fromhex(value).decode()
+        return bytes.fromhex(value).decode(errors="replace")     # halves of characters that UCS-2 may hold
     if column.type in FLOATS:
         return repr(float(value))
     if column.type in (*INTEGERS, "year"):
@@ -144,11 +145,20 @@ def representable(column, value):
     return True
 
 
+def ewkb(stored):
+    """INTERFACE.md: what the server stores is SRID, WKB.  An SRID that is not 0 goes into the WKB, as PostGIS has it."""
+    srid, wkb = stored[:4], stored[4:]
+    if srid == b"\0\0\0\0":
+        return wkb
+    order = "<I" if wkb[0] else ">I"
+    kind, number = struct.unpack(order, wkb[1:5])[0], struct.unpack("<I", srid)[0]
+    return wkb[:1] + struct.pack(order, kind | 0x20000000) + struct.pack(order, number) + wkb[5:]
+
+
 def octets(column, value):
-    """The bytes of a value that is printed in hex.  INTERFACE.md: geometry is WKB; the server stores four
-    bytes of SRID in front of it."""
+    """The bytes of a value that is printed in hex."""
     raw = bytes.fromhex(value)
-    return raw[4:] if column.type in GEOMETRIES else raw
+    return ewkb(raw) if column.type in GEOMETRIES else raw
 
 
 def sqlite_value(column, value):

@@ -40,6 +40,11 @@ static void describe(const struct mysql_statement_info *s, struct buf *out)
 			buf_adds(out, " (same)");
 		if (t->sequence)
 			buf_adds(out, " (sequence)");
+		if (t->unlogged)
+			buf_addf(out, " (%s)",
+				 strstr(t->unlogged, "value for")    ? "filled"
+				 : strstr(t->unlogged, "other name") ? "renamed"
+								     : "replaced");
 	}
 }
 
@@ -132,7 +137,7 @@ static void test_create(void **state)
 	static const struct example examples[] = {
 		{ "CREATE TABLE t (a int)", "ddl: create shop.t", 0 },
 		{ "create table if not exists `shop`.`t` (a int)", "ddl: create shop.t", 0 },
-		{ "CREATE OR REPLACE TABLE a.t (a int)", "ddl: create a.t", 0 },
+		{ "CREATE OR REPLACE TABLE a.t (a int)", "ddl: create a.t (replaced)", 0 },
 		{ "CREATE TABLE t LIKE u", "ddl: create shop.t", 0 },
 		{ "CREATE TABLE t(LIKE b.u)", "ddl: create shop.t", 0 },
 		{ "CREATE TABLE `t` (\n  `a` int(11) NOT NULL\n) START TRANSACTION",
@@ -155,7 +160,7 @@ static void test_create(void **state)
 		{ "CREATE TABLE t AS (VALUES (1))", "dml: create shop.t", 0 },
 		{ "CREATE TEMPORARY TABLE t (a int)", "ignored temporary: create shop.t", 0 },
 		{ "CREATE OR REPLACE TEMPORARY TABLE IF NOT EXISTS t SELECT 1",
-		  "ignored temporary: create shop.t", 0 },
+		  "ignored temporary: create shop.t (replaced)", 0 },
 		{ "CREATE SEQUENCE s START WITH 5", "ddl: create shop.s (sequence)", 0 },
 		{ "CREATE UNIQUE INDEX i ON t (a)", "ddl: alter shop.t (same)", 0 },
 		{ "CREATE INDEX `on` USING BTREE ON `b` . `t` (a)", "ddl: alter b.t (same)", 0 },
@@ -233,8 +238,46 @@ static void test_rename(void **state)
 		{ "ALTER TABLE a RENAME = b", "ddl: alter shop.a, rename shop.a -> shop.b", 0 },
 		{ "ALTER TABLE a ADD b int, RENAME AS `c`",
 		  "ddl: alter shop.a, rename shop.a -> shop.c", 0 },
-		{ "ALTER TABLE a RENAME COLUMN x TO y", "ddl: alter shop.a", 0 },
+		{ "ALTER TABLE a RENAME COLUMN x TO y", "ddl: alter shop.a (renamed)", 0 },
 		{ "ALTER TABLE a RENAME INDEX x TO y", "ddl: alter shop.a (same)", 0 },
+	};
+
+	(void)state;
+	check_all(examples, COUNT(examples));
+}
+
+/* EDGE 98: what rows that are there get without an event. */
+static void test_unlogged(void **state)
+{
+	static const struct example examples[] = {
+		{ "ALTER TABLE t ADD c int", "ddl: alter shop.t", 0 },
+		{ "ALTER TABLE t ADD COLUMN c int DEFAULT NULL FIRST", "ddl: alter shop.t", 0 },
+		{ "ALTER TABLE t ADD c varchar(5) NULL COMMENT 'NOT NULL DEFAULT 1'",
+		  "ddl: alter shop.t", 0 },
+		{ "ALTER TABLE t ADD (c int, d int)", "ddl: alter shop.t", 0 },
+		{ "ALTER TABLE t ADD `default` int", "ddl: alter shop.t", 0 },
+		{ "ALTER TABLE t ADD c int DEFAULT 5", "ddl: alter shop.t (filled)", 0 },
+		{ "ALTER TABLE t ADD COLUMN IF NOT EXISTS c int NOT NULL",
+		  "ddl: alter shop.t (filled)", 0 },
+		{ "ALTER TABLE t ADD (c int, d decimal(5,2) DEFAULT '1.5', e int)",
+		  "ddl: alter shop.t (filled)", 0 },
+		{ "ALTER TABLE t ADD c int GENERATED ALWAYS AS (a + 1) STORED",
+		  "ddl: alter shop.t (filled)", 0 },
+		{ "ALTER TABLE t ADD c int AS (a)", "ddl: alter shop.t (filled)", 0 },
+		{ "ALTER TABLE t ADD id2 int AUTO_INCREMENT, ADD KEY (id2)",
+		  "ddl: alter shop.t (filled)", 0 },
+		{ "ALTER TABLE t ADD ts TIMESTAMP", "ddl: alter shop.t (filled)", 0 },
+		{ "ALTER TABLE t ADD ts TIMESTAMP NULL", "ddl: alter shop.t", 0 },
+		{ "ALTER TABLE t ADD CONSTRAINT f FOREIGN KEY (a) REFERENCES p (a) ON DELETE SET "
+		  "DEFAULT",
+		  "ddl: alter shop.t", 0 },
+		{ "ALTER TABLE t ADD INDEX i (a), ADD c int DEFAULT 1",
+		  "ddl: alter shop.t (filled)", 0 },
+		{ "ALTER TABLE t ADD c int, DROP d", "ddl: alter shop.t", 0 },
+		{ "ALTER TABLE t CHANGE a A bigint", "ddl: alter shop.t, rewrite shop.t", 0 },
+		{ "ALTER TABLE t CHANGE COLUMN a b bigint",
+		  "ddl: alter shop.t (renamed), rewrite shop.t", 0 },
+		{ "ALTER TABLE t RENAME INDEX a TO b", "ddl: alter shop.t (same)", 0 },
 	};
 
 	(void)state;
@@ -265,7 +308,7 @@ static void test_alter(void **state)
 		{ "ALTER TABLE t MODIFY e ENUM('a','b,c')", "ddl: alter shop.t, rewrite shop.t",
 		  0 },
 		{ "ALTER TABLE t ADD x int COMMENT ', MODIFY', CHANGE a b bigint",
-		  "ddl: alter shop.t, rewrite shop.t", 0 },
+		  "ddl: alter shop.t (renamed), rewrite shop.t", 0 },
 		{ "ALTER TABLE t COMMENT=', RENAME TO u'", "ddl: alter shop.t", 0 },
 		{ "ALTER TABLE t TRUNCATE PARTITION p0", "ddl: partition shop.t", 0 },
 		{ "ALTER TABLE t DROP PARTITION p0, p1", "ddl: alter shop.t, partition shop.t", 0 },
@@ -493,9 +536,9 @@ int main(void)
 		cmocka_unit_test(test_transactions), cmocka_unit_test(test_xa),
 		cmocka_unit_test(test_create),       cmocka_unit_test(test_drop),
 		cmocka_unit_test(test_rename),       cmocka_unit_test(test_alter),
-		cmocka_unit_test(test_dml),          cmocka_unit_test(test_ignored),
-		cmocka_unit_test(test_lexical),      cmocka_unit_test(test_hostile),
-		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_unlogged),     cmocka_unit_test(test_dml),
+		cmocka_unit_test(test_ignored),      cmocka_unit_test(test_lexical),
+		cmocka_unit_test(test_hostile),      cmocka_unit_test(test_many),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
