@@ -100,7 +100,7 @@ static uint64_t get_varint(struct cursor *c)
 		v |= (uint64_t)get_u8(c) << 8 * i;
 	/* Of the first byte what is above the 1-bits and the 0 that ends them. */
 	if (more < 7)
-		v = v << (7 - more) | first >> (more + 1);
+		v = v << (7 - more) | (uint64_t)(first >> (more + 1));
 	return v;
 }
 
