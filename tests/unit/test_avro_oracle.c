@@ -224,7 +224,9 @@ static struct change random_change(struct rng *r, struct arena *a, const struct 
 
 static void check_events(struct tables *tables, const struct table *t, struct rng *r)
 {
-	static const struct avro_source source = { "postgresql", "erp", "shop" };
+	static const struct avro_source source = { .connector = "postgresql",
+						   .pipeline = "erp",
+						   .database = "shop" };
 	AUTO(arena) struct arena arena = { 0 };
 	AUTO(buf) struct buf record = { 0 }, out = { 0 };
 	struct avro_scratch scratch = { 0 };

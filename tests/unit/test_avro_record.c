@@ -207,10 +207,12 @@ static void without_a_row(void **state)
 			    ops[i] == CHANGE_GAP;
 
 		assert_true(ends == (e.resume.p != NULL));
-		assert_true((ops[i] == CHANGE_MESSAGE) == (e.prefix.p != NULL));
+		bool texts = ops[i] == CHANGE_MESSAGE || ops[i] == CHANGE_BEGIN;
+
+		assert_true(texts == (e.prefix.p != NULL));
 		if (ends)
 			assert_true(str_eq(e.resume, c.resume));
-		if (ops[i] == CHANGE_MESSAGE)
+		if (texts)
 			assert_true(str_eq(e.content, c.content) && str_eq(e.prefix, c.prefix));
 	}
 	struct change empty = change(CHANGE_MESSAGE);
