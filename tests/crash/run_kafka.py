@@ -36,6 +36,7 @@ from tests.lib.workload import SCHEMA, TABLES, Workload, connector    # noqa: E4
 
 STEPS = ("appended", "published", "written", "kafka_sent", "committed", "acknowledged")
 crash.REACH["kafka_sent"] = 12
+crash.Big.MOVES = 3000
 FIGURES = ("kills", "broker_kills", "one_of_three_kills", "late_ends", "lost_answers", "zombies", "transactions",
            "rows_compared", "seconds", "complaints")
 
