@@ -19,13 +19,18 @@ from tests.lib.pg import ROOT
 
 FILES, KAFKA = "mariadb10.11", "mysql9.7"
 SETTINGS = {"innodb_flush_log_at_trx_commit": "0", "innodb_buffer_pool_size": "512M", "max_binlog_size": "1G"}
-HUGE_ROWS = 13_000_000      # of about 165 bytes each
+HUGE_ROWS = 20_500_000      # of about 104 bytes each
 SAMPLE = 20000
+
+
+def script():
+    """CREATE TABLE and CREATE PROCEDURE, as the client reads them."""
+    return re.split(r"DELIMITER \S+\n", (ROOT / "tests/bench/workload_mariadb.sql").read_text())[:2]
 
 
 def workload(server):
     """CREATE TABLE and CREATE PROCEDURE gen(transactions, rows)."""
-    table, procedure = re.split(r"DELIMITER \S+\n", (ROOT / "tests/bench/workload_mariadb.sql").read_text())[:2]
+    table, procedure = script()
     if not server.is_mariadb:   # no sequences; MySQL 9 has no md5()
         procedure = procedure.replace("FROM seq_0_to_24", "FROM (WITH RECURSIVE s(seq) AS (SELECT 0 UNION ALL"
                                       " SELECT seq+1 FROM s WHERE seq<24) SELECT seq FROM s) s")
@@ -35,8 +40,7 @@ def workload(server):
 
 def one_statement(rows):
     """The workload's rows in one transaction; MariaDB."""
-    table, procedure = re.split(r"DELIMITER \S+\n", (ROOT / "tests/bench/workload_mariadb.sql").read_text())[:2]
-    insert = re.search(r"INSERT INTO stock_move SELECT .*?FROM seq_0_to_24", procedure, re.S)[0]
+    insert = re.search(r"INSERT INTO stock_move SELECT .*?FROM seq_0_to_24", script()[1], re.S)[0]
     return insert.replace("b+seq", "seq").replace("seq_0_to_24", f"seq_0_to_{rows - 1}")
 
 
@@ -61,12 +65,27 @@ class Peer:
             "schema.history.internal.kafka.bootstrap.servers": bench.broker.address,
             "schema.history.internal.kafka.topic": f"{self.name}.history"})
         wait_for(lambda: self.connect.running(self.name), 180, "Debezium to run")
-        first = bench.reader(self.topic, 1, 180)
-        db.sql("insert into stock_move (id, sku, warehouse_id, qty, moved_at, is_return) values (-1, 'x', 1, 1, now(6), 0)")
-        if bench.read(first)[0] != 1:
-            raise SystemExit(f"Debezium does not read {db.server}\n{self.connect.log.read_text()[-3000:]}")
-        self.offsets = wait_for(lambda: self.connect.ask("GET", self.path("offsets"))["offsets"], 60, "offsets of Debezium")
+        self.offsets = self.begin(db)
         self.stop()
+
+    def begin(self, db):
+        """Offsets are kept once there is a message: rows are written until one arrives, then all of them has to."""
+        first = self.bench.reader(self.topic, 1, 180)
+        for i in range(180):
+            db.sql("insert into stock_move (id, sku, warehouse_id, qty, moved_at, is_return)"
+                   " values (%s, 'x', 1, 1, now(6), 0)", (-1 - i,))
+            time.sleep(1)
+            if first.poll() is not None:
+                break
+        if self.bench.read(first)[0] != 1:
+            raise SystemExit(f"Debezium does not read {db.server}\n{self.connect.log.read_text()[-3000:]}")
+        before = None
+        while True:
+            now = self.connect.ask("GET", self.path("offsets"))["offsets"]
+            if now and now == before:
+                return now
+            before = now
+            time.sleep(5)
 
     def path(self, what):
         return f"/connectors/{self.name}/{what}"

@@ -23,7 +23,6 @@ is VmHWM, which starts at exec; CPU time is the process's own, as wait4() gives 
 """
 import argparse
 import json
-import os
 import shutil
 import signal
 import sqlite3
@@ -339,7 +338,7 @@ def main():
         bench.end_kafka()
         shutil.rmtree(folder, ignore_errors=True)
     print()
-    results.table(bench.rows, ("what", "seconds", "changes_s", "ratio", "cpu_us", "peak_mb", "lag_ms", "p50_ms", "p99_ms"))
+    results.table(bench.rows, ("what", "seconds", "changes_s", "ratio", "cpu_us", "peak_mb", "lag_ms", "p50_ms", "p99_ms", "threads"))
     print()
     results.table(bench.checks, ("what", "value", "unit", "limit", "result"))
     if not args.no_save:

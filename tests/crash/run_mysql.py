@@ -172,33 +172,28 @@ class Mixed(Whole):
         self.transactions = seq
 
 
-class Rotation(threading.Thread):
+class Rotation(crash.Other):
     """Ends binlog files, and purges those that the copy's checkpoint is past: all that the agent may ask for then."""
+    LOST, PAUSE = workload.Writer.LOST, 2
 
-    def __init__(self, db, copy):
-        super().__init__(daemon=True)
-        self.db, self.copy, self.halt, self.transactions = db, copy, threading.Event(), 0
+    def __init__(self, connect, copy):
+        super().__init__(connect)
+        self.copy = copy
 
     def needed(self):
         try:
             with contextlib.closing(judge.sqlite_open(self.copy)) as c:
-                row = c.execute("select resume from tailrace_checkpoint").fetchone()
-        except judge.sqlite3.OperationalError:
+                row = c.execute("select resume from tailrace_checkpoint where resume is not null").fetchone()
+        except judge.sqlite3.OperationalError:      # there is none yet
             return None
         return row and json.loads(row[0])["file"]
 
-    def run(self):
-        while not self.halt.wait(2):
-            with contextlib.suppress(*workload.Writer.LOST):
-                with contextlib.closing(self.db.connect()) as c, c.cursor() as cur:
-                    cur.execute("flush binary logs")
-                    oldest = self.needed()
-                    if oldest:
-                        cur.execute(f"purge binary logs to '{oldest}'")
-
-    def stop(self):
-        self.halt.set()
-        self.join()
+    def one(self, c):
+        cur = c.cursor()
+        cur.execute("flush binary logs")
+        oldest = self.needed()
+        if oldest:
+            cur.execute(f"purge binary logs to '{oldest}'")
 
 
 class MysqlPipeline(crash.Pipeline):
@@ -255,7 +250,7 @@ class MysqlPipeline(crash.Pipeline):
         self.xa = [Xa(connect, seed, self.quiet, number) for number in (91, 92)]
         self.rollbacks = [Mixed(connect, seed, self.quiet)] if self.mixed else []
         load = workload.Workload(connect, writers=3, seed=seed, pause=0.03, kind=workload.Writer)
-        return [load, Big(connect, seed), *self.xa, *self.rollbacks, Rotation(self.db, self.agent.copy)]
+        return [load, Big(connect, seed), *self.xa, *self.rollbacks, Rotation(connect, self.agent.copy)]
 
     def verdict(self):
         source = Source(self.db)
