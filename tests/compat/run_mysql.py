@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.lib import mysql, mysql_cases, mysql_charsets, mysql_diff, results      # noqa: E402
+from tests.lib import mysql, mysql_cases, mysql_diff, results      # noqa: E402
 from tests.lib.agent import Agent, PROGRAM                                         # noqa: E402
 
 # Restarts of the server have tests of their own (tests/fault, tests/crash).
