@@ -8,7 +8,7 @@ import pytest
 from tests.lib import mysql, mysql_cases, mysql_diff
 
 # Here they would take long, or stand in files of their own.
-ELSEWHERE = ("charsets", "charsets_minimal", "types_no_metadata", "crashed", "ddl_minimal", "xa_anonymous", "statements", "load_data")
+ELSEWHERE = ("charsets", "charsets_minimal", "types_no_metadata", "crashed", "ddl_minimal", "xa_anonymous")
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def fitting(mysql_id, items):
 @pytest.mark.parametrize("case", [c for c in mysql_cases.CASES if c.name not in ELSEWHERE], ids=repr)
 def test_case(carry, mysql_id, case):
     """EDGE 59, EDGE 60, EDGE 61, EDGE 62, EDGE 63, EDGE 64, EDGE 65, EDGE 66, EDGE 67, EDGE 68, EDGE 69, EDGE 71, EDGE 72, EDGE 73, EDGE 74, EDGE 75, EDGE 76,
-    EDGE 77, EDGE 78, EDGE 80, EDGE 81, EDGE 82, EDGE 83, EDGE 84, EDGE 85, EDGE 88, EDGE 93, EDGE 97, EDGE 99,
+    EDGE 77, EDGE 78, EDGE 80, EDGE 81, EDGE 82, EDGE 83, EDGE 84, EDGE 85, EDGE 86, EDGE 88, EDGE 89, EDGE 90, EDGE 93, EDGE 94, EDGE 97, EDGE 99,
     EDGE 104, EDGE 105, EDGE 106, EDGE 107, EDGE 108, EDGE 109, EDGE 113, EDGE 115, EDGE 116"""
     if not fitting(mysql_id, [case]):
         pytest.skip("this version cannot do it")
