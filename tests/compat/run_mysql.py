@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The differential test of MySQL and MariaDB on every server there is, case by case, under other settings too.
 
-    run_mysql.py [--servers mariadb10.1,mysql9.7] [--cases types,xa] [--program PATH]
+    run_mysql.py [--servers mariadb10.1,mysql9.7] [--cases types,xa] [--keep] [--program PATH]
 
 Of each case the copies (SQLite and Avro files) must equal the server's own SELECT and the order of the changes
 mysqlbinlog's, or the agent must have refused for the reason that the case has (tests/lib/mysql_diff.py).
@@ -78,22 +78,32 @@ def whole_server(name, only, program):
     return rows
 
 
+def merged(kept, rows):
+    def what(r):
+        return r["server"], r["case"], r["settings"]
+    new = {what(r): r for r in rows}
+    return [new.pop(what(r), r) for r in kept] + list(new.values())
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--servers", help="only these, e.g. mariadb10.1,mysql9.7")
     parser.add_argument("--cases", help="only these")
+    parser.add_argument("--keep", action="store_true", help="put what was run in the place of the same in the kept result")
     parser.add_argument("--program", default=PROGRAM)
     args = parser.parse_args()
     rows = []
     for name in args.servers.split(",") if args.servers else mysql.ALL:
         rows += whole_server(name, args.cases.split(",") if args.cases else None, args.program)
+    if args.keep:
+        rows = merged(results.load("compat-mysql").get("runs", []), rows)
     totals = []
     for name in dict.fromkeys(r["server"] for r in rows):
         of = [r for r in rows if r["server"] == name]
         totals.append({"server": name, "cases": len(of), **{k: sum(r["result"] == k for r in of) for k in ("equal", "refused", "FAILED")},
                        "rows": sum(r["rows"] for r in of), "changes": sum(r["changes"] for r in of)})
     results.table(totals, ("server", "cases", "equal", "refused", "FAILED", "rows", "changes"))
-    if not args.servers and not args.cases:
+    if args.keep or not args.servers and not args.cases:
         results.save("compat-mysql", {"servers": totals, "runs": rows})
     return 1 if any(r["result"] == "FAILED" for r in rows) else 0
 
