@@ -11,7 +11,9 @@
 #include <jansson.h>
 #include <time.h>
 
-static const struct avro_source source = { "postgresql", "erp", "shop" };
+static const struct avro_source source = { .connector = "postgresql",
+					   .pipeline = "erp",
+					   .database = "shop" };
 static struct tables *tables;
 static const struct table *table;
 static struct error err;
