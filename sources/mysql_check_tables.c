@@ -219,30 +219,46 @@ static bool is_wanted(const struct captured *x, struct str schema, struct str na
 	return false;
 }
 
-/* Values of virtual columns: MariaDB logged NULL for them at first. */
-static int check_virtual(struct mysql_checking *c, const struct captured *x, struct error *err)
+/* What the server leaves out of the log of generated columns; NULL: nothing. */
+static const char *unlogged_generated(const struct mysql_checking *c, struct str extra)
+{
+	struct str image = mysql_variable(c, "binlog_row_image");
+	bool is_virtual = extra.n >= 7 && strncasecmp(extra.p, "VIRTUAL", 7) == 0;
+
+	if (!c->server.mariadb)
+		return NULL;
+	if (c->server.version < 100300)
+		return is_virtual ? "is VIRTUAL: this version logs NULL for it, so copies have "
+				    "NULL; PERSISTENT columns are logged"
+				  : NULL;
+	if (c->server.version >= 110800 || str_eqz(image, "FULL_NODUP"))
+		return "is generated: updates are logged without it, so copies keep what it was "
+		       "when the row was inserted";
+	return NULL;
+}
+
+static int check_generated(struct mysql_checking *c, const struct captured *x, struct error *err)
 {
 	AUTO(mysql_rows) struct mysql_rows r = { 0 };
 
-	if (!c->server.mariadb || c->server.version >= 100300)
+	if (!c->server.mariadb)
 		return 0;
 	if (mysql_query_rows(c->conn,
-			     "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME FROM "
-			     "information_schema.COLUMNS WHERE EXTRA LIKE '%VIRTUAL%'",
+			     "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, EXTRA FROM "
+			     "information_schema.COLUMNS WHERE EXTRA LIKE '%VIRTUAL%' OR EXTRA "
+			     "LIKE '%PERSISTENT%' OR EXTRA LIKE '%STORED%'",
 			     &r, err))
 		return -1;
 	for (size_t i = 0; i < r.n; i++) {
 		struct str schema = mysql_cell(&r, i, 0), name = mysql_cell(&r, i, 1);
+		const char *what = unlogged_generated(c, mysql_cell(&r, i, 3));
 		AUTO(buf) struct buf object = { 0 }, text = { 0 };
 
-		if (!is_wanted(x, schema, name))
+		if (!what || !is_wanted(x, schema, name))
 			continue;
 		buf_addf(&object, "%.*s.%.*s", STR_FMT(schema), STR_FMT(name));
-		buf_addf(&text,
-			 "column %.*s is VIRTUAL: this version logs NULL for it, so copies have "
-			 "NULL; PERSISTENT columns are logged",
-			 STR_FMT(mysql_cell(&r, i, 2)));
-		mysql_finding(c, "virtual_column", SEVERITY_WARNING, buf_z(&object), buf_z(&text),
+		buf_addf(&text, "column %.*s %s", STR_FMT(mysql_cell(&r, i, 2)), what);
+		mysql_finding(c, "generated_column", SEVERITY_WARNING, buf_z(&object), buf_z(&text),
 			      NULL, NULL);
 	}
 	return 0;
@@ -304,7 +320,7 @@ static int check_captured(struct mysql_checking *c, struct captured *x, struct e
 			 &why))
 		mysql_finding(c, "tables", SEVERITY_ERROR, "source.tables", why.text, NULL, NULL);
 	if (mysql_schema_columns(c->conn, &c->server, &x->list, x->wanted, err) ||
-	    check_each(c, x, err) || check_cascades(c, x, err) || check_virtual(c, x, err))
+	    check_each(c, x, err) || check_cascades(c, x, err) || check_generated(c, x, err))
 		return -1;
 	return check_filters(c, x, err);
 }
