@@ -72,6 +72,24 @@ static struct files_lane *lane_get(struct files *k, const struct table *t)
 	return lane;
 }
 
+/*
+ * A version that comes back after another one, in the same commit: its file is left as it is and another begun, so that
+ * positions ascend over files sorted by name.
+ */
+static struct files_lane *lane_for(struct files *k, const struct table *t)
+{
+	struct files_lane *lane = lane_get(k, t);
+	struct files_collection *c = lane->collection;
+
+	if (lane->active && c->last && c->last != lane) {
+		k->lanes[t->id] = NULL;
+		lane->retired = true;
+		lane = lane_get(k, t);
+	}
+	c->last = lane;
+	return lane;
+}
+
 /* --- logical messages: a table of two columns --- */
 
 static void messages_free(struct table *t)
@@ -137,7 +155,7 @@ static void put_record(struct files *k, struct files_lane *lane, const struct ev
 /* A change of key is a delete and an insert at one position. */
 static int write_event(struct files *k, const struct event *e, struct error *err)
 {
-	struct files_lane *lane = lane_get(k, e->table);
+	struct files_lane *lane = lane_for(k, e->table);
 	struct files_collection *c = lane->collection;
 	bool moved = e->op == CHANGE_UPDATE && e->old_key.p;
 	size_t room = lane->pending.room, n = lane->pending.n;

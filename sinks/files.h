@@ -20,6 +20,7 @@ struct files_collection {
 	struct str	schema, name;	/* borrowed from the first version seen */
 	struct position	transaction;
 	int64_t		order;
+	struct files_lane *last;	/* the lane of the record before; NULL */
 };
 
 /* A table version and its unfinished file. */
@@ -29,6 +30,7 @@ struct files_lane {
 	char		*folder;	/* relative to the sink's path: public.orders/v1 */
 	struct files_lane *next;	/* of those with an unfinished file */
 	bool		reserved;	/* the folder is not the table's */
+	bool		retired;	/* not in `lanes` any more, freed with its file */
 	bool		active, made;	/* has records; its .tmp is there */
 	int		fd;		/* -1: closed to keep the number of open files bounded */
 	char		*tmp, *name;	/* relative */

@@ -244,6 +244,11 @@ static void lane_clear(struct files *k, struct files_lane *lane)
 	free_pending(k, lane);
 	free(lane->tmp);
 	free(lane->name);
+	if (lane->retired) {
+		free(lane->folder);
+		free(lane);
+		return;
+	}
 	*lane = (struct files_lane){ .table = lane->table,
 				     .collection = lane->collection,
 				     .folder = lane->folder,

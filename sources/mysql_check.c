@@ -111,6 +111,13 @@ static void check_log(struct mysql_checking *c)
 			      "sessions that are open keep the old value until they reconnect");
 }
 
+#define ABSENT                                                                                     \
+	"columns that a change does not touch are not in the log; they are listed as absent, and " \
+	"a new row without all of its columns stops the table in a sqlite sink"
+#define REPLACED                                                                                   \
+	"; and a REPLACE of a row that is there puts defaults back that are not logged: copies "   \
+	"keep the old values"
+
 static void check_image(struct mysql_checking *c)
 {
 	struct str image = mysql_variable(c, "binlog_row_image");
@@ -119,10 +126,7 @@ static void check_image(struct mysql_checking *c)
 
 	if (!whole)
 		find_variable(c, "row_image", SEVERITY_WARNING, "binlog_row_image", "FULL",
-			      "columns that a change does not touch are not in the log; they are "
-			      "listed as absent, and sinks that need whole rows (files, kafka) "
-			      "carry "
-			      "less");
+			      c->server.mariadb ? ABSENT REPLACED : ABSENT);
 	if (same(options, "PARTIAL_JSON") && !whole)
 		find_variable(c, "row_value_options", SEVERITY_ERROR, "binlog_row_value_options",
 			      "",

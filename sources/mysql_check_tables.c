@@ -210,6 +210,60 @@ static int check_cascades(struct mysql_checking *c, const struct captured *x, st
 	return 0;
 }
 
+static bool is_wanted(const struct captured *x, struct str schema, struct str name)
+{
+	for (size_t i = 0; i < x->list.n; i++)
+		if (x->wanted[i] && str_eq(x->list.items[i].schema, schema) &&
+		    str_eq(x->list.items[i].name, name))
+			return true;
+	return false;
+}
+
+/* What the server leaves out of the log of generated columns; NULL: nothing. */
+static const char *unlogged_generated(const struct mysql_checking *c, struct str extra)
+{
+	struct str image = mysql_variable(c, "binlog_row_image");
+	bool is_virtual = extra.n >= 7 && strncasecmp(extra.p, "VIRTUAL", 7) == 0;
+
+	if (!c->server.mariadb)
+		return NULL;
+	if (c->server.version < 100300)
+		return is_virtual ? "is VIRTUAL: this version logs NULL for it, so copies have "
+				    "NULL; PERSISTENT columns are logged"
+				  : NULL;
+	if (c->server.version >= 110800 || str_eqz(image, "FULL_NODUP"))
+		return "is generated: updates are logged without it, so copies keep what it was "
+		       "when the row was inserted";
+	return NULL;
+}
+
+static int check_generated(struct mysql_checking *c, const struct captured *x, struct error *err)
+{
+	AUTO(mysql_rows) struct mysql_rows r = { 0 };
+
+	if (!c->server.mariadb)
+		return 0;
+	if (mysql_query_rows(c->conn,
+			     "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, EXTRA FROM "
+			     "information_schema.COLUMNS WHERE EXTRA LIKE '%VIRTUAL%' OR EXTRA "
+			     "LIKE '%PERSISTENT%' OR EXTRA LIKE '%STORED%'",
+			     &r, err))
+		return -1;
+	for (size_t i = 0; i < r.n; i++) {
+		struct str schema = mysql_cell(&r, i, 0), name = mysql_cell(&r, i, 1);
+		const char *what = unlogged_generated(c, mysql_cell(&r, i, 3));
+		AUTO(buf) struct buf object = { 0 }, text = { 0 };
+
+		if (!what || !is_wanted(x, schema, name))
+			continue;
+		buf_addf(&object, "%.*s.%.*s", STR_FMT(schema), STR_FMT(name));
+		buf_addf(&text, "column %.*s %s", STR_FMT(mysql_cell(&r, i, 2)), what);
+		mysql_finding(c, "generated_column", SEVERITY_WARNING, buf_z(&object), buf_z(&text),
+			      NULL, NULL);
+	}
+	return 0;
+}
+
 /* Is the name one of "a,b,c"? */
 static bool listed(struct str list, struct str name)
 {
@@ -266,7 +320,7 @@ static int check_captured(struct mysql_checking *c, struct captured *x, struct e
 			 &why))
 		mysql_finding(c, "tables", SEVERITY_ERROR, "source.tables", why.text, NULL, NULL);
 	if (mysql_schema_columns(c->conn, &c->server, &x->list, x->wanted, err) ||
-	    check_each(c, x, err) || check_cascades(c, x, err))
+	    check_each(c, x, err) || check_cascades(c, x, err) || check_generated(c, x, err))
 		return -1;
 	return check_filters(c, x, err);
 }

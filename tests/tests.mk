@@ -55,8 +55,10 @@ crash-mysql: $(VENV)/ready	## the same with MariaDB and MySQL: binlogs rotated a
 compat: $(PROGRAM) $(VENV)/ready	## both protocols and integration tests against PostgreSQL 10 to 18
 	$(VENV)/bin/python tests/compat/run.py
 	POSTGRES_VERSIONS=10,11,12,13,14,15,16,17,18 $(PYTEST) -q -n 2 --dist worksteal tests/integration $(ARGS)
+	@$(MAKE) --no-print-directory compat-mysql
 
 compat-mysql: $(PROGRAM) $(VENV)/ready	## the tests of the source mysql on every MySQL and MariaDB there is
+	$(VENV)/bin/python tests/compat/run_mysql.py
 	MYSQL_VERSIONS=all $(PYTEST) -q -n 2 --dist worksteal tests/integration/test_mysql_*.py tests/fault/test_mysql_*.py $(ARGS)
 
 fuzz:			## every fuzz target for FUZZ_SECONDS (600)

@@ -36,7 +36,7 @@ def test_cut_under_load(way, mydb):
 
 @pytest.mark.mysql_usually("mariadb10.11")
 def test_halted_link_is_noticed(way, mydb):
-    """The connection carries nothing any more and nobody says so: another is made, nothing is missing."""
+    """EDGE 117: the connection carries nothing any more and nobody says so: another is made, nothing is missing."""
     with Proxy(mydb.server.port) as proxy:
         w = way(begin=False, url=behind(mydb, proxy)).begin_workload()
         w.agent.start()

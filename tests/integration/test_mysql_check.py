@@ -138,7 +138,7 @@ def test_names_that_meet(way, mydb):
 
 @pytest.mark.on_mysql("mariadb10.11", "mysql8.0")
 def test_filters_and_replicas(own_mysql, make_agent, mysql_id):
-    """EDGE 91, 118: what the log leaves out; a replica that does not log what it replicates; an id that is taken."""
+    """EDGE 91, EDGE 118: what the log leaves out; a replica that does not log what it replicates; an id that is taken."""
     primary = own_mysql(gtid=True)
     server = own_mysql(gtid=False, server_id=7, binlog_do_db="other", log_slave_updates="OFF")
     db = server.database("erp", T)

@@ -86,7 +86,7 @@ def test_place_moves_while_only_others_are_written(way, mydb):
 
 
 def test_killed_again_and_again_under_load(way, mydb):
-    """kill -9 of the agent at any instant: every change once, every transaction whole."""
+    """EDGE 110: kill -9 of the agent at any instant: every change once, every transaction whole."""
     w = way(begin=False).begin_workload()
     load = w.load(seed=2)
     pick = random.Random(3)
@@ -182,7 +182,7 @@ def purge(server):
 
 @pytest.mark.mysql_usually("mariadb10.11")
 def test_purged(own_way):
-    """Exit 5: what was not read is not there any more."""
+    """EDGE 119: exit 5: what was not read is not there any more."""
     w = own_way(TABLE)
     w.carry("insert into t values (1, 'a')")
     w.db.sql("insert into t values (2, 'lost')")
@@ -244,7 +244,7 @@ def test_reset_without_gtids(own_way):
 @pytest.mark.on_mysql("mysql8.0")
 @pytest.mark.parametrize("gtid", (True, False))
 def test_other_server_uuid(own_way, gtid):
-    """With GTIDs the log goes on, in a new epoch; without them nobody knows where."""
+    """EDGE 119: with GTIDs the log goes on, in a new epoch; without them nobody knows where."""
     w = own_way(TABLE, gtid=gtid)
     w.carry("insert into t values (1, 'a')")
     w.db.server.stop()

@@ -1,5 +1,5 @@
 /*
- * test_binlog_event.c - header, checksum and the small events of the binlog (EDGE 111, 113, 114)
+ * test_binlog_event.c - header, checksum and the small events of the binlog (EDGE 111, EDGE 113, EDGE 114)
  */
 #include "binlog_fixture.h"
 
