@@ -44,6 +44,18 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("mysql_id", [v for v in mysql.ALL if v in chosen], scope="session")
 
 
+def pytest_collection_modifyitems(config, items):
+    """What a server cannot do is no test of it: a module's fits(params) says so."""
+    def wanted(item):
+        fits = getattr(item.module, "fits", None)
+        return fits is None or not hasattr(item, "callspec") or fits(item.callspec.params)
+
+    gone = [i for i in items if not wanted(i)]
+    if gone:
+        config.hook.pytest_deselected(items=gone)
+        items[:] = [i for i in items if wanted(i)]
+
+
 @pytest.fixture(scope="session")
 def servers():
     """major -> a running server that tests share; never stop or reconfigure one of these."""

@@ -165,7 +165,9 @@ static struct change random_change(struct rng *r, struct arena *a, const struct 
 static void write_events(struct tables *tables, const struct table *t, struct rng *r,
 			 struct arena *a, struct sample *spool)
 {
-	static const struct avro_source source = { .connector = "postgresql", .pipeline = "erp", .database = "shop" };
+	static const struct avro_source source = { .connector = "postgresql",
+						   .pipeline = "erp",
+						   .database = "shop" };
 	struct sample *events = sample_open("events", t->id, t->schemas.envelope);
 	struct sample *flat = sample_open("flat", t->id, t->schemas.flat);
 	struct avro_scratch scratch = { 0 };
