@@ -38,6 +38,7 @@ integration: $(PROGRAM) $(VENV)/ready	## pytest against real servers; ARGS="-k t
 crash-short: $(VENV)/ready
 	@$(MAKE) --no-print-directory FAILPOINTS=1 all
 	$(VENV)/bin/python tests/crash/run.py --short
+	$(VENV)/bin/python tests/crash/run_mysql.py --short
 
 crash: $(VENV)/ready	## kill -9 under load, the long form
 	@$(MAKE) --no-print-directory FAILPOINTS=1 all

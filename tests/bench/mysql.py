@@ -23,9 +23,14 @@ HUGE_ROWS = 20_500_000      # of about 104 bytes each
 SAMPLE = 20000
 
 
+def script():
+    """CREATE TABLE and CREATE PROCEDURE, as the client reads them."""
+    return re.split(r"DELIMITER \S+\n", (ROOT / "tests/bench/workload_mariadb.sql").read_text())[:2]
+
+
 def workload(server):
     """CREATE TABLE and CREATE PROCEDURE gen(transactions, rows)."""
-    table, procedure = re.split(r"DELIMITER \S+\n", (ROOT / "tests/bench/workload_mariadb.sql").read_text())[:2]
+    table, procedure = script()
     if not server.is_mariadb:   # no sequences; MySQL 9 has no md5()
         procedure = procedure.replace("FROM seq_0_to_24", "FROM (WITH RECURSIVE s(seq) AS (SELECT 0 UNION ALL"
                                       " SELECT seq+1 FROM s WHERE seq<24) SELECT seq FROM s) s")
@@ -35,8 +40,7 @@ def workload(server):
 
 def one_statement(rows):
     """The workload's rows in one transaction; MariaDB."""
-    table, procedure = re.split(r"DELIMITER \S+\n", (ROOT / "tests/bench/workload_mariadb.sql").read_text())[:2]
-    insert = re.search(r"INSERT INTO stock_move SELECT .*?FROM seq_0_to_24", procedure, re.S)[0]
+    insert = re.search(r"INSERT INTO stock_move SELECT .*?FROM seq_0_to_24", script()[1], re.S)[0]
     return insert.replace("b+seq", "seq").replace("seq_0_to_24", f"seq_0_to_{rows - 1}")
 
 

@@ -23,7 +23,6 @@ is VmHWM, which starts at exec; CPU time is the process's own, as wait4() gives 
 """
 import argparse
 import json
-import os
 import shutil
 import signal
 import sqlite3

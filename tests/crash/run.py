@@ -11,7 +11,6 @@ compared with the source's own SELECT and with the manifest row of every transac
 """
 import argparse
 import contextlib
-import os
 import random
 import subprocess
 import sys
@@ -32,7 +31,7 @@ import powercut                                      # noqa: E402
 from tests.lib import judge, results                       # noqa: E402
 from tests.lib.agent import Agent, AgentFailed            # noqa: E402
 from tests.lib.pg import Postgres                         # noqa: E402
-from tests.lib.workload import SCHEMA, TABLES, Workload, connector    # noqa: E402
+from tests.lib.workload import SCHEMA, Workload, connector    # noqa: E402
 
 STEPS = ("appended", "synced", "published", "written", "committed", "acknowledged", "renamed",
          "segment_removed")

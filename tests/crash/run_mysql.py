@@ -6,7 +6,7 @@
 
 The agent gets `kill -9` at random instants and at each named step in turn, its first start included; disks fail
 under it; its server is stopped and killed; its link to the server carries nothing any more without a word; binlog files
-end every few seconds and are purged as soon as the copy's checkpoint is past them.  Besides the workload there are
+end every few seconds and are purged as soon as the sinks' checkpoints are past them.  Besides the workload there are
 transactions larger than what the agent writes at once, XA transactions that stay prepared for a while, over
 kills and restarts, some of which are rolled back in the end, and, where the server lets one transaction write both, ROLLBACK and ROLLBACK TO
 SAVEPOINT of what was written to InnoDB beside a MyISAM table.
@@ -172,33 +172,20 @@ class Mixed(Whole):
         self.transactions = seq
 
 
-class Rotation(threading.Thread):
-    """Ends binlog files, and purges those that the copy's checkpoint is past: all that the agent may ask for then."""
+class Rotation(crash.Other):
+    """Ends binlog files, and purges those that every sink is past: one alone may be ahead of a spool whose disk failed."""
+    LOST, PAUSE = workload.Writer.LOST, 2
 
-    def __init__(self, db, copy):
-        super().__init__(daemon=True)
-        self.db, self.copy, self.halt, self.transactions = db, copy, threading.Event(), 0
+    def __init__(self, connect, checkpoints):
+        super().__init__(connect)
+        self.checkpoints = checkpoints
 
-    def needed(self):
-        try:
-            with contextlib.closing(judge.sqlite_open(self.copy)) as c:
-                row = c.execute("select resume from tailrace_checkpoint").fetchone()
-        except judge.sqlite3.OperationalError:
-            return None
-        return row and json.loads(row[0])["file"]
-
-    def run(self):
-        while not self.halt.wait(2):
-            with contextlib.suppress(*workload.Writer.LOST):
-                with contextlib.closing(self.db.connect()) as c, c.cursor() as cur:
-                    cur.execute("flush binary logs")
-                    oldest = self.needed()
-                    if oldest:
-                        cur.execute(f"purge binary logs to '{oldest}'")
-
-    def stop(self):
-        self.halt.set()
-        self.join()
+    def one(self, c):
+        cur = c.cursor()
+        cur.execute("flush binary logs")
+        tokens = [found and found["resume"] for found in self.checkpoints()]
+        if all(tokens):
+            cur.execute(f"purge binary logs to '{min(t['file'] for t in tokens)}'")
 
 
 class MysqlPipeline(crash.Pipeline):
@@ -255,7 +242,28 @@ class MysqlPipeline(crash.Pipeline):
         self.xa = [Xa(connect, seed, self.quiet, number) for number in (91, 92)]
         self.rollbacks = [Mixed(connect, seed, self.quiet)] if self.mixed else []
         load = workload.Workload(connect, writers=3, seed=seed, pause=0.03, kind=workload.Writer)
-        return [load, Big(connect, seed), *self.xa, *self.rollbacks, Rotation(self.db, self.agent.copy)]
+        return [load, Big(connect, seed), *self.xa, *self.rollbacks, Rotation(connect, self.checkpoints)]
+
+    def checkpoints(self):
+        """What each sink has in its target, or None."""
+        return [self.of_sqlite(), self.of_kafka() if self.broker else self.of_files()]
+
+    def of_sqlite(self):
+        try:
+            with contextlib.closing(judge.sqlite_open(self.agent.copy)) as c:
+                row = c.execute("select resume from tailrace_checkpoint where resume is not null").fetchone()
+        except judge.sqlite3.OperationalError:      # no table yet
+            return None
+        return row and {"resume": json.loads(row[0])}
+
+    def of_files(self):
+        return judge.Lake(self.agent.lake).manifest()
+
+    def of_kafka(self):
+        if kafka.CHECKPOINTS not in self.broker.topics():
+            return None
+        found = [m.value for m in self.broker.peek(kafka.CHECKPOINTS) if m.key == b"erp/topics"]
+        return json.loads(found[-1]) if found else None
 
     def verdict(self):
         source = Source(self.db)
