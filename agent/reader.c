@@ -255,19 +255,27 @@ static void begin_known_sinks(struct reader *r)
 	}
 }
 
-/* The spool ends before what the source can give, and no sink needs what is between. */
+/*
+ * The spool ends before what the source can give, and no sink needs what is between.  Reading goes on where the
+ * last of the sinks is: what the source has before that may need what is lost (an XA COMMIT its rows).
+ */
 static void put_gap(struct reader *r, const struct checkpoint *oldest)
 {
+	AUTO(checkpoint) struct checkpoint to = { 0 };
+
+	lowest_checkpoint(r->agent, &to);
+	if (!to.resume)
+		checkpoint_copy(&to, oldest);
 	struct change c = {
 		.op = CHANGE_GAP,
-		.pos = oldest->pos,
+		.pos = to.pos,
 		.commit_us = wall_clock_us(),
-		.resume = str_z(oldest->resume),
+		.resume = str_z(to.resume),
 	};
 
 	log_warning("the log was lost between the spool's end and what the source still has; every "
 		    "sink is past it",
-		    "from", r->last.resume, "to", oldest->resume, NULL);
+		    "from", r->last.resume, "to", to.resume, NULL);
 	block_builder_add(&r->builder, &c);
 	struct block *b = block_seal(&r->builder);
 
@@ -276,7 +284,7 @@ static void put_gap(struct reader *r, const struct checkpoint *oldest)
 			block_drop(b);
 			return;
 		}
-	checkpoint_copy(&r->last, oldest);
+	checkpoint_copy(&r->last, &to);
 }
 
 /*
