@@ -265,6 +265,46 @@ size_t utf8_length(const uint8_t *p, size_t n)
 	return want;
 }
 
+size_t ascii_length(const uint8_t *p, size_t n)
+{
+	size_t i = 0;
+
+	for (uint64_t eight; n - i >= 8; i += 8) {
+		memcpy(&eight, p + i, 8);
+		if (eight & UINT64_C(0x8080808080808080))
+			break;
+	}
+	while (i < n && p[i] < 0x80)
+		i++;
+	return i;
+}
+
+bool utf8_valid(struct str s)
+{
+	const uint8_t *p = (const uint8_t *)s.p, *end = s.n ? p + s.n : p;
+
+	while (p != end) {
+		p += ascii_length(p, (size_t)(end - p));
+		if (p == end)
+			return true;
+		/* Letters with marks, Greek, Cyrillic ... are two bytes. */
+		while (end - p >= 2 && p[0] >= 0xc2 && p[0] < 0xe0 && (p[1] & 0xc0) == 0x80)
+			p += 2;
+		/* Most of the three-byte ones, but for those that could be overlong or surrogates. */
+		while (end - p >= 3 && p[0] > 0xe0 && p[0] < 0xf0 && p[0] != 0xed &&
+		       (p[1] & 0xc0) == 0x80 && (p[2] & 0xc0) == 0x80)
+			p += 3;
+		if (p == end)
+			return true;
+		size_t length = utf8_length(p, (size_t)(end - p));
+
+		if (!length)
+			return false;
+		p += length;
+	}
+	return true;
+}
+
 void buf_json(struct buf *b, struct str text)
 {
 	const uint8_t *p = (const uint8_t *)text.p, *end = p + text.n;

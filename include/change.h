@@ -39,6 +39,12 @@ struct value {				/* the column's type says which member is in use */
 };
 struct array { size_t n; const struct value *items; };	/* items are NULL or SET */
 
+/* Shortest big-endian two's complement, what COL_DECIMAL holds. */
+struct str value_decimal(struct arena *a, int64_t unscaled);
+/* Days since 1970-01-01 of a date in the proleptic Gregorian calendar; year 0 is 1 BC. */
+int64_t	   value_days(int64_t year, unsigned month, unsigned day);
+unsigned   value_month_days(int64_t year, unsigned month);
+
 struct change {
 	enum change_op		op;
 	const struct table	*table;		/* NULL for BEGIN, COMMIT, MESSAGE, ... */

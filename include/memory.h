@@ -115,6 +115,8 @@ CURSOR_GETTER(get_u64le, uint64_t, le64toh)
 
 /* Length of the valid UTF-8 sequence at p (n > 0 bytes are there); 0: none. */
 size_t utf8_length(const uint8_t *p, size_t n);
+bool   utf8_valid(struct str s);			/* fast on what is mostly ASCII */
+size_t ascii_length(const uint8_t *p, size_t n);	/* how many of the bytes from p on are ASCII */
 
 /* AUTO(free) char *p: released when it goes out of scope. */
 #define AUTO(type)	__attribute__((cleanup(type##_cleanup)))

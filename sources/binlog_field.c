@@ -228,7 +228,7 @@ static int map_labels(const struct source *s)
 		struct str utf8 = c->labels[i];
 
 		if (s->out->charset ? !charset_to_utf8(s->out->charset, c->labels[i], s->a, &utf8)
-				    : !charset_utf8_valid(utf8))
+				    : !utf8_valid(utf8))
 			return refuse(s, "a label is not valid in its character set");
 		labels[i] = arena_copy(s->a, utf8);
 	}

@@ -94,29 +94,11 @@ static struct str print_datetime(const struct moment *t, bool date_only, unsigne
 
 /* --- values --- */
 
-static bool is_leap(unsigned year)
-{
-	return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-}
-
 /* A day of the calendar between the years 1 and 9999. */
 static bool is_day(const struct moment *t)
 {
-	static const uint8_t days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
-
 	return t->year >= 1 && t->year <= 9999 && t->month >= 1 && t->month <= 12 && t->day >= 1 &&
-	       (t->day <= days[t->month - 1] ||
-		(t->month == 2 && t->day == 29 && is_leap(t->year)));
-}
-
-/* Days since 1970-01-01 (Howard Hinnant, "chrono-compatible low-level date algorithms"). */
-static int64_t days_of(const struct moment *t)
-{
-	unsigned year = t->year - (t->month <= 2);
-	unsigned era = year / 400, yoe = year % 400;
-	unsigned doy = (153 * (t->month > 2 ? t->month - 3 : t->month + 9) + 2) / 5 + t->day - 1;
-
-	return (int64_t)era * 146097 + (int64_t)(yoe * 365 + yoe / 4 - yoe / 100 + doy) - 719468;
+	       t->day <= value_month_days(t->year, t->month);
 }
 
 static int64_t clock_us(const struct moment *t)
@@ -127,7 +109,7 @@ static int64_t clock_us(const struct moment *t)
 static bool give_date(const struct moment *t, struct arena *a, struct value *out)
 {
 	if (is_day(t)) {
-		out->i = days_of(t);
+		out->i = value_days(t->year, t->month, t->day);
 	} else {
 		out->state = VALUE_UNREPRESENTABLE;
 		out->s = print_datetime(t, true, 0, a);
@@ -147,7 +129,7 @@ static bool give_datetime(const struct moment *t, unsigned digits, struct arena 
 	if (!is_clock(t, 24) || t->year > 9999 || t->month > 12)
 		return false;
 	if (is_day(t)) {
-		out->i = days_of(t) * DAY_US + clock_us(t);
+		out->i = value_days(t->year, t->month, t->day) * DAY_US + clock_us(t);
 	} else {
 		out->state = VALUE_UNREPRESENTABLE;
 		out->s = print_datetime(t, false, digits, a);

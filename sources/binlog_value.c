@@ -101,18 +101,6 @@ static unsigned take_digits(struct groups *g)
 	return n;
 }
 
-/* Shortest big-endian two's complement. */
-static struct str shortest(struct arena *a, int64_t v)
-{
-	char *p = arena_alloc(a, 8);
-	uint64_t be = htobe64((uint64_t)v);
-	/* Bits that repeat the sign, but for one of them. */
-	unsigned same = (unsigned)__builtin_clrsbll(v) / 8;
-
-	memcpy(p, &be, 8);
-	return (struct str){ p + same, 8 - same };
-}
-
 /* Digits without a point; false: a group has more digits than it may. */
 static bool put_groups(struct groups *g, char *p, unsigned point)
 {
@@ -184,7 +172,7 @@ bool binlog_decimal(struct cursor *c, unsigned precision, unsigned scale, struct
 			return false;
 		v = v * power10[n] + group;
 	}
-	*out = shortest(a, g.negative ? -v : v);
+	*out = value_decimal(a, g.negative ? -v : v);
 	return true;
 }
 
@@ -466,7 +454,7 @@ static int give_json(const struct binlog_field *f, struct cursor *c, struct aren
 		return 0;
 	if (binlog_json_print(binary, f->json_bare, a, &out->s, err))
 		return error_prefix(err, "column %.*s: ", STR_FMT(f->name));
-	if (charset_utf8_valid(out->s))
+	if (utf8_valid(out->s))
 		return 0;
 	struct str replaced;
 
@@ -591,7 +579,7 @@ static int give(const struct binlog_field *f, struct cursor *c, struct arena *a,
 	case CELL_UTF8:
 		s = cell_bytes(f, c);
 		out->s = s;
-		return charset_utf8_valid(s) ? 0 : give_text(f, s, a, out, err);
+		return utf8_valid(s) ? 0 : give_text(f, s, a, out, err);
 	case CELL_TEXT:
 		return give_text(f, cell_bytes(f, c), a, out, err);
 	case CELL_BYTES:

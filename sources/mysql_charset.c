@@ -150,47 +150,6 @@ unsigned charset_max_bytes(const struct charset *c)
 
 /* --- converting --- */
 
-/* How many of the bytes from p on are ASCII; eight at a time. */
-static size_t ascii_run(const uint8_t *p, size_t n)
-{
-	size_t i = 0;
-
-	for (uint64_t eight; n - i >= 8; i += 8) {
-		memcpy(&eight, p + i, 8);
-		if (eight & UINT64_C(0x8080808080808080))
-			break;
-	}
-	while (i < n && p[i] < 0x80)
-		i++;
-	return i;
-}
-
-bool charset_utf8_valid(struct str s)
-{
-	const uint8_t *p = (const uint8_t *)s.p, *end = s.n ? p + s.n : p;
-
-	while (p != end) {
-		p += ascii_run(p, (size_t)(end - p));
-		if (p == end)
-			return true;
-		/* Letters with marks, Greek, Cyrillic ... are two bytes. */
-		while (end - p >= 2 && p[0] >= 0xc2 && p[0] < 0xe0 && (p[1] & 0xc0) == 0x80)
-			p += 2;
-		/* Most of the three-byte ones, but for those that could be overlong or surrogates. */
-		while (end - p >= 3 && p[0] > 0xe0 && p[0] < 0xf0 && p[0] != 0xed &&
-		       (p[1] & 0xc0) == 0x80 && (p[2] & 0xc0) == 0x80)
-			p += 3;
-		if (p == end)
-			return true;
-		size_t length = utf8_length(p, (size_t)(end - p));
-
-		if (!length)
-			return false;
-		p += length;
-	}
-	return true;
-}
-
 static char *put_utf8(char *to, uint32_t c)
 {
 	if (c < 0x80) {
@@ -323,7 +282,7 @@ static bool is_utf8_already(const struct charset *c, struct str in)
 {
 	switch (c->kind) {
 	case CHARSET_UTF8:
-		return charset_utf8_valid(in);
+		return utf8_valid(in);
 	case CHARSET_ASCII:
 		break;
 	case CHARSET_TABLE:
@@ -336,7 +295,7 @@ static bool is_utf8_already(const struct charset *c, struct str in)
 	case CHARSET_UTF32:
 		return in.n == 0;
 	}
-	return ascii_run((const uint8_t *)in.p, in.n) == in.n;
+	return ascii_length((const uint8_t *)in.p, in.n) == in.n;
 }
 
 bool charset_to_utf8(const struct charset *c, struct str in, struct arena *a, struct str *out)

@@ -21,7 +21,4 @@ unsigned	      charset_max_bytes(const struct charset *c);	/* of one character: 
  */
 bool charset_to_utf8(const struct charset *c, struct str in, struct arena *a, struct str *out);
 
-/* Well-formed UTF-8?  Fast on what is mostly ASCII. */
-bool charset_utf8_valid(struct str s);
-
 #endif

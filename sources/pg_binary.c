@@ -199,7 +199,7 @@ static int decode_numeric(const struct column *c, struct cursor *in, struct aren
 		return 0;
 	}
 	if (c->type == COL_DECIMAL && small_decimal(c, &v, &small)) {
-		set_text(out, pg_decimal(a, small));
+		set_text(out, value_decimal(a, small));
 		return 0;
 	}
 	struct str text = print_numeric(&v, a);

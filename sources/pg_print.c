@@ -34,17 +34,7 @@ const int64_t pg_pow10[19] = {
 	1000000000000000000,
 };
 
-/* Both calendar functions count years from March, so that the leap day is a year's last. */
-int64_t pg_days(int64_t year, unsigned month, unsigned day)
-{
-	int64_t y = month <= 2 ? year - 1 : year;
-	int64_t era = (y >= 0 ? y : y - 399) / 400;
-	int64_t of_era = y - era * 400;
-	int64_t of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
-
-	return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
-}
-
+/* Years are counted from March, as in value_days(), so that the leap day is a year's last. */
 static void calendar_date(int64_t days, int64_t *year, unsigned *month, unsigned *day)
 {
 	int64_t z = days + 719468;
@@ -57,14 +47,6 @@ static void calendar_date(int64_t days, int64_t *year, unsigned *month, unsigned
 	*day = (unsigned)(of_year - (153 * m + 2) / 5 + 1);
 	*month = (unsigned)(m < 10 ? m + 3 : m - 9);
 	*year = years + era * 400 + (*month <= 2);
-}
-
-unsigned pg_month_days(int64_t year, unsigned month)
-{
-	static const uint8_t days[] = { 0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
-	bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-
-	return month == 2 && leap ? 29 : days[month];
 }
 
 static struct str printed(struct arena *a, const char *text, int n)
@@ -177,17 +159,4 @@ struct str pg_print_interval(struct arena *a, int64_t us, int32_t days, int32_t 
 		text[n++] = 'S';
 	}
 	return printed(a, text, n);
-}
-
-struct str pg_decimal(struct arena *a, int64_t unscaled)
-{
-	uint64_t wire = htobe64((uint64_t)unscaled);
-	/* Bits that a sign takes, so that 127 is one byte and 128 two. */
-	uint64_t magnitude = (uint64_t)(unscaled < 0 ? ~unscaled : unscaled);
-	size_t bits = magnitude ? 65 - (size_t)__builtin_clzll(magnitude) : 1;
-	size_t n = (bits + 7) / 8;
-	char *p = arena_alloc(a, sizeof wire);
-
-	memcpy(p, &wire, sizeof wire);
-	return (struct str){ p + sizeof wire - n, n };
 }

@@ -164,34 +164,12 @@ static struct str said_type_name(const struct pg_relations *r, uint32_t oid)
 	return STR("");
 }
 
-bool pg_utf8_valid(struct str s)
-{
-	const uint8_t *p = (const uint8_t *)s.p, *end = p + s.n;
-	uint64_t eight;
-
-	while (p < end) {
-		if (end - p >= 8) {
-			memcpy(&eight, p, 8);
-			if (!(eight & UINT64_C(0x8080808080808080))) {
-				p += 8;
-				continue;
-			}
-		}
-		size_t n = utf8_length(p, (size_t)(end - p));
-
-		if (n == 0)
-			return false;
-		p += n;
-	}
-	return true;
-}
-
 static int check_names(const struct pg_relation *rel, struct error *err)
 {
-	bool valid = pg_utf8_valid(rel->schema) && pg_utf8_valid(rel->name);
+	bool valid = utf8_valid(rel->schema) && utf8_valid(rel->name);
 
 	for (size_t i = 0; valid && i < rel->ncolumns; i++)
-		valid = pg_utf8_valid(rel->said[i].name);
+		valid = utf8_valid(rel->said[i].name);
 	if (valid)
 		return 0;
 	return fail(err, ERR_FATAL,

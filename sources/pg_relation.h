@@ -52,7 +52,4 @@ void		    pg_relations_put_type(struct pg_relations *r, uint32_t oid, struct str
 MUST_CHECK int pg_relation_resolve(struct pg_relations *r, struct pg_relation *rel,
 				   const struct pgoutput_config *config, struct error *err);
 
-/* Text in a database without an encoding. */
-bool pg_utf8_valid(struct str s);
-
 #endif

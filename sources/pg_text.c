@@ -121,7 +121,7 @@ static enum parsed parse_decimal(const struct column *c, struct str s, struct ar
 
 		if (room >= 0 && v < pg_pow10[room]) {
 			v *= pg_pow10[pad];
-			*out = pg_decimal(a, minus ? -v : v);
+			*out = value_decimal(a, minus ? -v : v);
 			return PARSED;
 		}
 	}
@@ -178,10 +178,10 @@ static enum parsed parse_day(const char **p, const char *end, bool bc, int64_t *
 
 	if (bc)
 		year = 1 - year;
-	if (month < 1 || month > 12 || day < 1 || day > pg_month_days(year, month))
+	if (month < 1 || month > 12 || day < 1 || day > value_month_days(year, month))
 		return MALFORMED;
 	*p += 6;
-	*days = pg_days(year, month, day);
+	*days = value_days(year, month, day);
 	return bc || year > 9999 || year < 1 ? OUTSIDE : PARSED;
 }
 

@@ -26,18 +26,11 @@ enum pg_oid {
 /* Powers of ten, 10^0 to 10^18. */
 extern const int64_t pg_pow10[19];
 
-/* Days since 1970-01-01 of a date in the proleptic Gregorian calendar; year 0 is 1 BC. */
-int64_t pg_days(int64_t year, unsigned month, unsigned day);
-unsigned pg_month_days(int64_t year, unsigned month);
-
 /* The value as the server prints it, for what its Avro type cannot hold and for types kept as text. */
 struct str pg_print_date(struct arena *a, int64_t days);		/* since 1970-01-01 */
 struct str pg_print_timestamp(struct arena *a, int64_t us, bool zone);	/* since 2000-01-01 */
 struct str pg_print_timetz(struct arena *a, int64_t us, int32_t west);	/* zone in seconds west of UTC */
 struct str pg_print_interval(struct arena *a, int64_t us, int32_t days, int32_t months);
-
-/* Shortest big-endian two's complement, what COL_DECIMAL holds. */
-struct str pg_decimal(struct arena *a, int64_t unscaled);
 
 /* "{1,NULL,\"a b\"}"; elements are decoded by pg_value_text(). */
 MUST_CHECK int pg_array_text(const struct column *c, struct str wire, struct arena *a, struct value *out,

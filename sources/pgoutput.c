@@ -332,14 +332,14 @@ static int decode_raw(struct message *m, const struct column *c, bool binary, st
 {
 	struct arena *a = &m->b->arena;
 
-	if (c->type == COL_ARRAY && !pg_utf8_valid(wire)) {
+	if (c->type == COL_ARRAY && !utf8_valid(wire)) {
 		*v = (struct value){ .state = VALUE_UNREPRESENTABLE, .s = wire };
 		if (m->p->config.invalid_bytes == INVALID_BYTES_REPLACE)
 			return decode_form(m, c, binary, replace_invalid(wire, a), v);
 	} else if (decode_form(m, c, binary, wire, v)) {
 		return -1;
 	}
-	if (!holds_text(c, v) || pg_utf8_valid(v->s))
+	if (!holds_text(c, v) || utf8_valid(v->s))
 		return 0;
 	switch ((enum invalid_bytes)m->p->config.invalid_bytes) {
 	case INVALID_BYTES_STOP:
@@ -543,7 +543,7 @@ static int decode_truncate(struct message *m)
 /* The prefix goes out as text. */
 static int check_prefix(struct message *m, struct str *prefix)
 {
-	if (!m->p->config.raw_text || pg_utf8_valid(*prefix))
+	if (!m->p->config.raw_text || utf8_valid(*prefix))
 		return 0;
 	if (m->p->config.invalid_bytes == INVALID_BYTES_STOP)
 		return fail(m->err, ERR_FATAL,

@@ -174,18 +174,18 @@ static void test_in_place(void **state)
 
 		assert_true(charset_to_utf8(charset_by_name(STR("latin1")), in, &a, &out));
 		assert_ptr_equal(out.p, text);
-		assert_true(charset_utf8_valid(in));
+		assert_true(utf8_valid(in));
 		for (size_t i = 0; i < n; i++) {
 			text[i] = (char)0xff;
-			assert_false(charset_utf8_valid(in));
+			assert_false(utf8_valid(in));
 			if (i + 1 < n) {
 				memcpy(text + i, "\303\274", 2);
-				assert_true(charset_utf8_valid(in));
+				assert_true(utf8_valid(in));
 			}
 			if (i + 2 < n) {
 				memcpy(text + i, "\346\227\245", 3);
-				assert_true(charset_utf8_valid(in));
-				assert_false(charset_utf8_valid((struct str){ text, i + 2 }));
+				assert_true(utf8_valid(in));
+				assert_false(utf8_valid((struct str){ text, i + 2 }));
 			}
 			memset(text, 'x', sizeof text);
 		}
