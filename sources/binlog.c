@@ -18,10 +18,8 @@
 #include "log.h"
 #include "mysql_charset.h"
 
-#define QUERY_MAX    ((size_t)64 << 20) /* a compressed statement that is longer is refused */
-#define UNCOMPRESSED ((size_t)1 << 30)
-#define EVENT_MORE   ((size_t)1 << 20) /* of an event with one row, beyond its two images */
-#define PIECE        ((size_t)4 << 20) /* bytes of a batch at which the rest waits for the next */
+#define QUERY_MAX ((size_t)64 << 20) /* a compressed statement that is longer is refused */
+#define PIECE     ((size_t)4 << 20)  /* bytes of a batch at which the rest waits for the next */
 
 struct binlog *binlog_new(const struct binlog_config *c)
 {
@@ -273,7 +271,6 @@ static int on_incident(const struct binlog_event *e, struct error *err)
 
 static int on_payload(struct binlog *d, const struct binlog_event *e, struct error *err)
 {
-	size_t max = d->config.max_row ? d->config.max_row * 2 + EVENT_MORE : UNCOMPRESSED;
 	struct binlog_event copy = *e;
 
 	if (d->payload)
@@ -281,7 +278,7 @@ static int on_payload(struct binlog *d, const struct binlog_event *e, struct err
 	buf_clear(&d->payload_bytes);
 	buf_add(&d->payload_bytes, e->body.p, e->body.n);
 	copy.body = (struct str){ d->payload_bytes.p, d->payload_bytes.n };
-	d->payload = binlog_payload_open(&copy, max, err);
+	d->payload = binlog_payload_open(&copy, binlog_event_limit(d), err);
 	return d->payload ? 0 : -1;
 }
 
@@ -500,7 +497,7 @@ int binlog_decode(struct binlog *d, struct str bytes, struct batch *b, struct er
 	struct binlog_event e;
 	size_t before = b->nchanges;
 
-	if (d->config.max_row && bytes.n > d->config.max_row * 2 + EVENT_MORE)
+	if (d->config.max_row && bytes.n > binlog_event_limit(d))
 		(void)fail(
 			err, ERR_FATAL,
 			"an event of %zu bytes holds a row longer than source.max_row (%zu); raise "

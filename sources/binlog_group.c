@@ -7,6 +7,9 @@
 #include "binlog_group.h"
 #include "clock.h"
 
+#define EVENT_MORE ((size_t)1 << 20) /* of an event with one row, beyond its two images */
+#define UNLIMITED  ((size_t)1 << 30) /* inflated, where max_row sets no limit */
+
 static void savepoints_free(struct group *g)
 {
 	for (size_t i = 0; i < g->nsavepoints; i++)
@@ -113,17 +116,20 @@ uint64_t binlog_rows_table(const struct binlog_event *e, bool *last)
 	return id;
 }
 
+size_t binlog_event_limit(const struct binlog *d)
+{
+	return d->config.max_row ? d->config.max_row * 2 + EVENT_MORE : UNLIMITED;
+}
+
 static int decode_rows(struct binlog *d, const struct binlog_plan *plan,
 		       const struct binlog_event *e, struct batch *b, struct error *err)
 {
 	struct group *g = &d->group;
-	size_t max =
-		d->config.max_row ? d->config.max_row * 2 + ((size_t)1 << 20) : (size_t)1 << 30;
 	struct binlog_event copy = *e;
 	struct binlog_rows rows;
 
 	copy.body = arena_copy(&b->arena, e->body); /* values point into it */
-	if (binlog_rows_parse(&copy, &d->format, &b->arena, max, &rows, err))
+	if (binlog_rows_parse(&copy, &d->format, &b->arena, binlog_event_limit(d), &rows, err))
 		return -1;
 	binlog_group_begin_given(d, b);
 	struct change like = { .pos = g->pos, .xid = g->xid, .commit_us = g->commit_us };

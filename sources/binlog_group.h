@@ -69,6 +69,7 @@ struct binlog {
 MUST_CHECK int binlog_group_event(struct binlog *d, const struct binlog_event *e, struct batch *b, struct error *err);
 
 /* binlog_group.c */
+size_t binlog_event_limit(const struct binlog *d);	/* bytes of the largest event that a row of max_row may make */
 void binlog_group_reset(struct binlog *d);	/* forgets the group and all that is pending */
 void binlog_group_open(struct binlog *d, const struct binlog_event *e, const struct binlog_gtid *g);
 MUST_CHECK int binlog_group_rows(struct binlog *d, const struct binlog_event *e, struct batch *b, struct error *err);

@@ -15,6 +15,7 @@
 #include "binlog.h"
 #include "binlog_value.h"
 #include "log.h"
+#include "registry.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -115,25 +116,6 @@ static int fuzz_changed(void *ctx, const struct position *at, const struct mysql
 	return named > SIZE_MAX / 2 ? -1 : 0;
 }
 
-/* Making schemas takes a hundred times longer than decoding, so versions are kept for a while. */
-static struct tables *registry(void)
-{
-	static const struct tables_config tables_config = {
-		.pipeline = "fuzz",
-		.connector = "mysql",
-		.database = "fuzz",
-	};
-	static struct tables *tables;
-
-	if (tables && tables_count(tables) > 300) {
-		tables_free(tables);
-		tables = NULL;
-	}
-	if (!tables)
-		tables = tables_new(&tables_config);
-	return tables;
-}
-
 /* --- the stream --- */
 
 struct stream {
@@ -224,7 +206,7 @@ static enum error_kind read_stream(struct stream *s, struct cursor in)
 static void decode_stream(struct cursor in)
 {
 	const struct binlog_config config = {
-		.tables = registry(),
+		.tables = registry("mysql"),
 		.catalog = { NULL, fuzz_selected, fuzz_definition, fuzz_changed },
 		.invalid_bytes = (options & OPTION_INVALID) == 8    ? INVALID_BYTES_STOP
 				 : (options & OPTION_INVALID) == 16 ? INVALID_BYTES_REPLACE

@@ -12,6 +12,7 @@
 #include "avro.h"
 #include "log.h"
 #include "pgoutput.h"
+#include "registry.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -143,25 +144,6 @@ static void decode_value(struct cursor in)
 	arena_free(&a);
 }
 
-/* Making schemas takes a hundred times longer than decoding, so versions are kept for a while. */
-static struct tables *registry(void)
-{
-	static const struct tables_config tables_config = {
-		.pipeline = "fuzz",
-		.connector = "postgresql",
-		.database = "fuzz",
-	};
-	static struct tables *tables;
-
-	if (tables && tables_count(tables) > 300) {
-		tables_free(tables);
-		tables = NULL;
-	}
-	if (!tables)
-		tables = tables_new(&tables_config);
-	return tables;
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct cursor in = { data, data + size, false };
@@ -174,7 +156,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	}
 	struct pgoutput_config config = {
-		.tables = registry(),
+		.tables = registry("postgresql"),
 		.catalog = { NULL, fuzz_type, fuzz_primary_key, fuzz_selected },
 		.raw_text = (options & OPTION_RAW) != 0,
 		.invalid_bytes = (options & OPTION_RAW) == 1   ? INVALID_BYTES_STOP
