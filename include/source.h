@@ -10,6 +10,7 @@
 
 #include "change.h"
 #include "config.h"
+#include "copier.h"
 
 struct state;
 struct source {				/* first member of every source */
@@ -96,6 +97,12 @@ struct source_ops {
 	bool (*server_stopping)(const struct source *s);
 
 	void (*extent)(struct source *s, struct source_extent *out);
+
+	/* Ask the server where its log ends, so that read() soon gives a HEARTBEAT though nothing happens.  NULL: not needed. */
+	void (*hasten)(struct source *s);
+
+	/* Reading tables beside the log. */
+	const struct copier_ops *copier;
 
 	/*
 	 * A file of this kind of log, without a server; NULL: there is none.  Its changes in order, each given to fn:
