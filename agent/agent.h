@@ -22,6 +22,7 @@
 struct reader;
 struct writer;
 struct deliver;
+struct snapshot;
 
 /* Who is waiting for a named thing; /healthz is content with any of them. */
 enum wait_slot { WAIT_READER, WAIT_SPOOL, WAIT_SINK, WAIT_SLOTS };
@@ -38,6 +39,7 @@ struct agent {
 	struct writer *writer;
 	struct deliver **sinks;
 	size_t nsinks;
+	struct snapshot *snapshot;
 	bool until_idle;
 	uint32_t stored_versions; /* table versions that state.db held at the start: ids 1.. */
 	char instance[16]; /* this process, in application_name */

@@ -1,0 +1,554 @@
+/*
+ * splice.c - rules of the splice: see splice.h
+ *
+ * Until what a read could see is known, a window keeps each change with its transaction; from then
+ * on only those keys that an unseen transaction changed, in a set; once the rows are there a
+ * change marks the rows themselves.
+ */
+#include <stdlib.h>
+
+#include "splice.h"
+
+#define EARLIER_MOST                                                                               \
+	65536 /* transactions kept of one table before all is asked of the server anew */
+
+struct txn {
+	struct change begin; /* xid, position, prefix: what sees() looks at */
+};
+
+struct noted {
+	size_t key, nkey;
+	size_t txn;                /* in the window's, until what the read sees is known */
+	const struct table *table; /* the version that the change was of */
+	bool keyed, absent, truncate;
+};
+
+struct window {
+	struct splice *splice;
+	struct splice_table *table;
+	struct window *next;
+	bool open;
+	const char *spoiled;
+	char *opened_at;
+	size_t earlier; /* of table->streamed: before the window */
+	struct txn *txns;
+	size_t ntxns, txns_room;
+	struct noted *noted;
+	size_t nnoted, noted_room;
+	struct buf keys;
+	uint32_t *slots; /* over noted, by key, once `seen` is known */
+	size_t nslots;
+	const struct table *version; /* of unseen changes */
+	struct visibility *seen;
+	struct chunk *rows;
+};
+
+struct splice_table {
+	struct splice_table *next;
+	struct splice *splice;
+	char *schema, *name;
+	struct window *windows;
+	struct txn
+		*streamed; /* on this table since the generation began, not known to be visible */
+	size_t nstreamed, streamed_room;
+	struct buf rereads; /* size_t and key, again and again */
+};
+
+struct splice {
+	const struct copier_ops *ops;
+	size_t set_bytes;
+	unsigned rules;
+	uint64_t generation;
+	bool inside; /* a transaction */
+	const char *resume;
+	struct change begin; /* of the transaction at hand */
+	struct buf begin_prefix;
+	struct splice_table *tables;
+	struct buf key, old_key;
+};
+
+struct splice *splice_new(const struct copier_ops *ops, size_t set_bytes, unsigned rules)
+{
+	struct splice *s = xcalloc(1, sizeof *s);
+
+	s->ops = ops;
+	s->set_bytes = set_bytes;
+	s->rules = rules;
+	s->generation = 1;
+	s->inside = true; /* until the first boundary */
+	return s;
+}
+
+static bool rule(const struct splice *s, enum splice_rule r)
+{
+	return s->rules & r;
+}
+
+void splice_free(struct splice *s)
+{
+	if (!s)
+		return;
+	while (s->tables)
+		splice_remove(s, s->tables);
+	buf_free(&s->begin_prefix);
+	buf_free(&s->key);
+	buf_free(&s->old_key);
+	free(s);
+}
+
+/* --- tables --- */
+
+struct splice_table *splice_add(struct splice *s, struct str schema, struct str name)
+{
+	struct splice_table *t = xcalloc(1, sizeof *t);
+
+	t->splice = s;
+	t->schema = xstrndup(schema.p, schema.n);
+	t->name = xstrndup(name.p, name.n);
+	t->next = s->tables;
+	s->tables = t;
+	return t;
+}
+
+struct splice_table *splice_find(const struct splice *s, struct str schema, struct str name)
+{
+	for (struct splice_table *t = s->tables; t; t = t->next)
+		if (str_eqz(name, t->name) && str_eqz(schema, t->schema))
+			return t;
+	return NULL;
+}
+
+static void txns_free(struct txn *t, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		free((char *)(uintptr_t)t[i].begin.prefix.p);
+}
+
+void splice_remove(struct splice *s, struct splice_table *t)
+{
+	while (t->windows)
+		window_close(t->windows);
+	for (struct splice_table **p = &s->tables; *p; p = &(*p)->next)
+		if (*p == t) {
+			*p = t->next;
+			break;
+		}
+	txns_free(t->streamed, t->nstreamed);
+	free(t->streamed);
+	buf_free(&t->rereads);
+	free(t->schema);
+	free(t->name);
+	free(t);
+}
+
+static void add_txn(struct txn **items, size_t *n, size_t *room, const struct change *begin)
+{
+	if (*n && position_same_transaction(&(*items)[*n - 1].begin.pos, &begin->pos))
+		return;
+	if (*n == *room) {
+		*room = *room ? *room * 2 : 16;
+		*items = xrealloc(*items, *room * sizeof **items);
+	}
+	struct txn *t = &(*items)[(*n)++];
+
+	t->begin = (struct change){ .op = CHANGE_BEGIN, .pos = begin->pos, .xid = begin->xid };
+	if (begin->prefix.p)
+		t->begin.prefix =
+			(struct str){ xstrndup(begin->prefix.p, begin->prefix.n), begin->prefix.n };
+}
+
+/* --- keys to read again --- */
+
+static void reread(struct splice_table *t, struct str key)
+{
+	if (!rule(t->splice, RULE_REREAD))
+		return;
+	buf_add(&t->rereads, &key.n, sizeof key.n);
+	buf_add(&t->rereads, key.p, key.n);
+}
+
+bool splice_has_rereads(const struct splice_table *t)
+{
+	return t->rereads.n > 0;
+}
+
+void splice_take_rereads(struct splice_table *t, void (*give)(void *arg, struct str key), void *arg)
+{
+	for (size_t at = 0; at < t->rereads.n;) {
+		struct str key;
+
+		memcpy(&key.n, t->rereads.p + at, sizeof key.n);
+		key.p = t->rereads.p + at + sizeof key.n;
+		give(arg, key);
+		at += sizeof key.n + key.n;
+	}
+	buf_clear(&t->rereads);
+}
+
+/* --- what a window notes --- */
+
+static void spoil(struct window *w, const char *why)
+{
+	if (!w->spoiled && rule(w->splice, RULE_SPOILED))
+		w->spoiled = why;
+}
+
+static struct noted *find_noted(const struct window *w, struct str key)
+{
+	if (!w->nslots)
+		return NULL;
+	for (size_t at = key_hash(key) & (w->nslots - 1); w->slots[at];
+	     at = (at + 1) & (w->nslots - 1)) {
+		struct noted *n = &w->noted[w->slots[at] - 1];
+
+		if (str_eq((struct str){ w->keys.p + n->key, n->nkey }, key))
+			return n;
+	}
+	return NULL;
+}
+
+static void slot_put(struct window *w, size_t i)
+{
+	const struct noted *n = &w->noted[i];
+	size_t at = key_hash((struct str){ w->keys.p + n->key, n->nkey }) & (w->nslots - 1);
+
+	while (w->slots[at])
+		at = (at + 1) & (w->nslots - 1);
+	w->slots[at] = (uint32_t)i + 1;
+}
+
+static void index_noted(struct window *w)
+{
+	while (w->nslots < w->nnoted * 2 || !w->nslots)
+		w->nslots = w->nslots ? w->nslots * 2 : 1024;
+	free(w->slots);
+	w->slots = xcalloc(w->nslots, sizeof *w->slots);
+	for (size_t i = 0; i < w->nnoted; i++)
+		slot_put(w, i);
+}
+
+static struct noted *append(struct window *w, const struct noted *what, struct str key)
+{
+	if (w->nnoted == w->noted_room) {
+		w->noted_room = w->noted_room ? w->noted_room * 2 : 64;
+		w->noted = xrealloc(w->noted, w->noted_room * sizeof *w->noted);
+	}
+	struct noted *n = &w->noted[w->nnoted++];
+
+	*n = *what;
+	n->key = w->keys.n;
+	n->nkey = key.n;
+	buf_add(&w->keys, key.p, key.n);
+	return n;
+}
+
+/* A change by a transaction that the read could not see. */
+static void unseen(struct window *w, const struct noted *what, struct str key)
+{
+	if (w->version && w->version != what->table)
+		spoil(w, "its definition changed twice");
+	w->version = what->table;
+	if (what->truncate)
+		spoil(w, "it was truncated");
+	else if (!what->keyed)
+		spoil(w, "a row without its key was changed");
+	if (w->spoiled || what->truncate || !what->keyed || !rule(w->splice, RULE_CHANGED))
+		return;
+	if (w->rows) {
+		if (chunk_drop(w->rows, key) && what->absent)
+			reread(w->table, key);
+		return;
+	}
+	struct noted *old = find_noted(w, key);
+
+	if (old) {
+		old->absent = old->absent || what->absent;
+		return;
+	}
+	append(w, what, key);
+	if (w->nnoted * 2 > w->nslots)
+		index_noted(w);
+	else
+		slot_put(w, w->nnoted - 1);
+}
+
+static void note(struct window *w, const struct noted *what, struct str key)
+{
+	struct splice *s = w->splice;
+
+	if (!w->open || w->spoiled)
+		return;
+	if (w->seen) {
+		if (!s->ops->sees(w->seen, &s->begin))
+			unseen(w, what, key);
+		return;
+	}
+	add_txn(&w->txns, &w->ntxns, &w->txns_room, &s->begin);
+	append(w, what, key)->txn = w->ntxns - 1;
+}
+
+bool splice_full(const struct splice *s)
+{
+	for (const struct splice_table *t = s->tables; t; t = t->next)
+		for (const struct window *w = t->windows; w; w = w->next)
+			if (w->open && !w->spoiled && !w->rows &&
+			    w->keys.n + w->nnoted * sizeof *w->noted > s->set_bytes)
+				return true;
+	return false;
+}
+
+/* --- the stream --- */
+
+static void forget_streamed(struct splice_table *t)
+{
+	txns_free(t->streamed, t->nstreamed);
+	t->nstreamed = 0;
+	for (struct window *w = t->windows; w; w = w->next)
+		w->earlier = 0;
+}
+
+static void new_generation(struct splice *s, const char *why)
+{
+	s->generation++;
+	for (struct splice_table *t = s->tables; t; t = t->next) {
+		forget_streamed(t);
+		for (struct window *w = t->windows; w; w = w->next)
+			if (!w->spoiled)
+				w->spoiled = why;
+	}
+}
+
+void splice_reset(struct splice *s)
+{
+	new_generation(s, "the source was lost");
+	s->inside = true;
+	s->resume = NULL;
+}
+
+uint64_t splice_generation(const struct splice *s)
+{
+	return s->generation;
+}
+
+void splice_begin(struct splice *s, const struct change *begin)
+{
+	s->inside = true;
+	buf_clear(&s->begin_prefix);
+	s->begin = (struct change){ .op = CHANGE_BEGIN, .pos = begin->pos, .xid = begin->xid };
+	if (begin->prefix.p) {
+		buf_add(&s->begin_prefix, begin->prefix.p, begin->prefix.n);
+		s->begin.prefix = (struct str){ s->begin_prefix.p, s->begin_prefix.n };
+	}
+}
+
+static bool has_absent(const struct change *c)
+{
+	for (size_t i = 0; c->after && i < c->table->ncolumns; i++)
+		if (c->after[i].state == VALUE_ABSENT)
+			return true;
+	return false;
+}
+
+static void note_all(struct splice_table *t, const struct noted *what, struct str key)
+{
+	for (struct window *w = t->windows; w; w = w->next)
+		note(w, what, key);
+}
+
+static void note_row(struct splice *s, struct splice_table *t, const struct change *c)
+{
+	struct noted what = { .table = c->table,
+			      .absent = c->op == CHANGE_UPDATE && has_absent(c) };
+
+	buf_clear(&s->key);
+	buf_clear(&s->old_key);
+	bool new_key =
+		c->after && c->op != CHANGE_DELETE && avro_put_key(&s->key, c->table, c->after);
+	bool old_key = c->before && avro_put_key(&s->old_key, c->table, c->before);
+	struct str key = { s->key.p, s->key.n }, old = { s->old_key.p, s->old_key.n };
+	bool moved = new_key && old_key && !str_eq(key, old);
+
+	what.keyed = c->op == CHANGE_DELETE ? old_key : new_key;
+	if (moved && what.absent)
+		reread(t, key);
+	note_all(t, &what, c->op == CHANGE_DELETE ? old : key);
+	if (!moved || !rule(s, RULE_OLD_KEY))
+		return;
+	what.absent = false; /* nothing is left under the old key */
+	note_all(t, &what, old);
+}
+
+void splice_change(struct splice *s, const struct change *c)
+{
+	struct splice_table *t =
+		c->table && s->tables ? splice_find(s, c->table->schema, c->table->name) : NULL;
+
+	if (!t)
+		return;
+	if (!s->ops->holds) {
+		add_txn(&t->streamed, &t->nstreamed, &t->streamed_room, &s->begin);
+		if (t->nstreamed > EARLIER_MOST)
+			new_generation(s, "too many transactions were noted");
+	}
+	if (c->op == CHANGE_TRUNCATE) {
+		struct noted what = { .table = c->table, .truncate = true };
+
+		note_all(t, &what, (struct str){ NULL, 0 });
+	} else {
+		note_row(s, t, c);
+	}
+}
+
+static void open_here(struct window *w)
+{
+	w->open = true;
+	w->opened_at = w->splice->resume ? xstrdup(w->splice->resume) : NULL;
+	w->earlier = w->table->nstreamed;
+}
+
+void splice_boundary(struct splice *s, const char *resume)
+{
+	s->inside = false;
+	s->resume = resume;
+	for (struct splice_table *t = s->tables; t; t = t->next)
+		for (struct window *w = t->windows; w; w = w->next)
+			if (!w->open)
+				open_here(w);
+}
+
+/* --- a window --- */
+
+struct window *window_open(struct splice *s, struct splice_table *t)
+{
+	struct window *w = xcalloc(1, sizeof *w);
+
+	w->splice = s;
+	w->table = t;
+	w->next = t->windows;
+	t->windows = w;
+	if (!s->inside || !rule(s, RULE_OPEN))
+		open_here(w);
+	return w;
+}
+
+bool window_is_open(const struct window *w)
+{
+	return w->open;
+}
+
+/* What was streamed before the window and is visible now is visible to every later read. */
+static void drop_earlier(struct window *w)
+{
+	struct splice_table *t = w->table;
+	size_t n = w->earlier;
+
+	if (!n)
+		return;
+	txns_free(t->streamed, n);
+	memmove(t->streamed, t->streamed + n, (t->nstreamed - n) * sizeof *t->streamed);
+	t->nstreamed -= n;
+	for (struct window *o = t->windows; o; o = o->next)
+		o->earlier -= o->earlier < n ? o->earlier : n;
+}
+
+static bool sees_earlier(const struct window *w, const struct visibility *seen)
+{
+	const struct copier_ops *ops = w->splice->ops;
+
+	if (!rule(w->splice, RULE_EARLIER))
+		return true;
+	if (ops->holds)
+		return !w->opened_at || ops->holds(seen, w->opened_at);
+	for (size_t i = 0; i < w->earlier; i++)
+		if (!ops->sees(seen, &w->table->streamed[i].begin))
+			return false;
+	return true;
+}
+
+bool window_sees(struct window *w, struct visibility *seen)
+{
+	const struct copier_ops *ops = w->splice->ops;
+
+	if (!w->spoiled && !sees_earlier(w, seen)) {
+		ops->visibility_free(seen);
+		return false;
+	}
+	w->seen = seen;
+	drop_earlier(w);
+
+	struct noted *noted = w->noted;
+	struct buf keys = w->keys;
+	size_t n = w->nnoted;
+
+	w->noted = NULL;
+	w->nnoted = w->noted_room = 0;
+	w->keys = (struct buf){ 0 };
+	index_noted(w);
+	for (size_t i = 0; i < n; i++)
+		if (!ops->sees(seen, &w->txns[noted[i].txn].begin))
+			unseen(w, &noted[i], (struct str){ keys.p + noted[i].key, noted[i].nkey });
+	free(noted);
+	buf_free(&keys);
+	return true;
+}
+
+void window_rows(struct window *w, struct chunk *rows)
+{
+	w->rows = rows;
+	for (size_t i = 0; i < w->nnoted; i++) {
+		struct str key = { w->keys.p + w->noted[i].key, w->noted[i].nkey };
+
+		if (chunk_drop(rows, key) && w->noted[i].absent)
+			reread(w->table, key);
+	}
+	w->nnoted = 0;
+	buf_free(&w->keys);
+}
+
+const char *window_spoiled(const struct window *w)
+{
+	if (!w->spoiled && w->rows && w->version && w->version != w->rows->table &&
+	    rule(w->splice, RULE_SPOILED))
+		return "its definition changed";
+	return w->spoiled;
+}
+
+bool window_ready(const struct window *w)
+{
+	const struct splice *s = w->splice;
+
+	if (!w->rows || s->inside || window_spoiled(w))
+		return false;
+	return !rule(s, RULE_REACHED) || (s->resume && s->ops->reached(w->seen, s->resume));
+}
+
+struct chunk *window_chunk(struct window *w)
+{
+	return w->rows;
+}
+
+const struct visibility *window_seen(const struct window *w)
+{
+	return w->seen;
+}
+
+void window_close(struct window *w)
+{
+	struct splice_table *t = w->table;
+
+	for (struct window **p = &t->windows; *p; p = &(*p)->next)
+		if (*p == w) {
+			*p = w->next;
+			break;
+		}
+	if (w->seen)
+		w->splice->ops->visibility_free(w->seen);
+	chunk_free(w->rows);
+	txns_free(w->txns, w->ntxns);
+	free(w->txns);
+	free(w->noted);
+	free(w->slots);
+	free(w->opened_at);
+	buf_free(&w->keys);
+	free(w);
+}
