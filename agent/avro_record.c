@@ -181,6 +181,14 @@ void spool_record_put(struct buf *out, const struct change *c, struct avro_scrat
 	put_record(out, of_change[c->op], &c->pos, c, c->table ? c->table->id : 0, &parts);
 }
 
+void spool_record_put_encoded(struct buf *out, const struct event *e)
+{
+	const struct parts parts = { .key = e->key, .after = e->after, .unrepresentable = e->unrepresentable };
+	const struct change c = { .commit_us = e->commit_us, .xid = e->xid };
+
+	put_record(out, of_change[e->op], &e->pos, &c, e->table->id, &parts);
+}
+
 void spool_record_put_schema(struct buf *out, const struct table *t, const struct position *pos)
 {
 	struct parts parts = { .content = t->definition };

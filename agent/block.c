@@ -33,6 +33,13 @@ void block_builder_add(struct block_builder *bb, const struct change *c)
 		bb->cut = bb->bytes.n;
 }
 
+void block_builder_add_encoded(struct block_builder *bb, const struct event *e)
+{
+	if (!bb->bytes.p)
+		buf_more(&bb->bytes, BLOCK_TARGET + BLOCK_TARGET / 4);
+	spool_record_put_encoded(&bb->bytes, e);
+}
+
 struct block *block_of(struct buf *bytes)
 {
 	struct block *b = xcalloc(1, sizeof *b);

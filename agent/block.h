@@ -20,6 +20,8 @@ struct block_builder {
 void block_builder_release(struct block_builder *bb);
 void block_builder_clear(struct block_builder *bb); /* forget what was not sealed */
 void block_builder_add(struct block_builder *bb, const struct change *c);
+/* A row whose images are encoded already (key, after, unrepresentable). */
+void block_builder_add_encoded(struct block_builder *bb, const struct event *e);
 
 /*
  * Takes the complete transactions out of the builder, or all of it (an unfinished transaction's

@@ -16,6 +16,8 @@
 #include "block.h"
 #include "failpoint.h"
 #include "log.h"
+#include "reader_private.h"
+#include "snapshot.h"
 
 #define ACK_US       200000 /* acknowledge at least so often */
 #define HEARTBEAT_US 200000 /* heartbeats are written at most so often */
@@ -28,35 +30,6 @@
 #define FENCE_US     5000000 /* longest wait for the sinks to check their fences */
 #define PROGRESS_US  10000000
 #define ESCALATED_US 60000000 /* said at most so often */
-#define OPS          CHANGE_ABORT
-
-struct reader {
-	struct agent *agent;
-	const struct source_ops *ops;
-	pthread_t thread;
-
-	pthread_mutex_t lock;
-	bool connected, streaming;
-	char *error;
-	struct position position;
-	struct source_extent extent;
-	int64_t lag_since; /* commit time of the newest transaction read; 0: none */
-
-	/* The reader's own. */
-	struct source *source;
-	struct batch batch;
-	struct block_builder builder;
-	struct checkpoint heartbeat; /* newest one not written yet; resume NULL: none */
-	int64_t last_heartbeat;
-	struct checkpoint last; /* newest transaction end handed over, or where reading starts */
-	int64_t last_ack, last_push, failing_since, stopping_since, last_said;
-	uint64_t rows, rows_said;
-	int64_t escalated_said;
-	bool caught_up_said, fences_checked;
-	struct metric *m_transactions;
-	struct metric **m_events; /* [version id * OPS + op] */
-	size_t n_events;
-};
 
 /* --- status --- */
 
@@ -287,6 +260,26 @@ static void put_gap(struct reader *r, const struct checkpoint *oldest)
 	checkpoint_copy(&r->last, &to);
 }
 
+/* What begins here is to be loaded: everything at the first start, for one sink that is new later. */
+static int note_first(struct reader *r, bool first, struct error *err)
+{
+	struct agent *a = r->agent;
+
+	if (first)
+		return snapshot_first(a->state, NULL, err);
+	for (size_t i = 0; i < a->nsinks; i++) {
+		struct deliver_view v;
+
+		deliver_view(a->sinks[i], &v);
+		bool fresh = !v.known && !v.detached && !v.floor.resume;
+
+		checkpoint_release(&v.floor);
+		if (fresh && snapshot_first(a->state, v.name, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 /*
  * R is the spool's end, O the oldest place that the source can give.  With no spool R is the
  * lowest checkpoint of the sinks; with none of those, O itself: the first start.
@@ -294,6 +287,7 @@ static void put_gap(struct reader *r, const struct checkpoint *oldest)
 static int find_start(struct reader *r, const struct source_start *start, struct error *err)
 {
 	const struct checkpoint *oldest = &start->oldest;
+	bool first = !r->last.resume;
 
 	if (r->last.resume && check_gaps(r, oldest, err) < 0)
 		return judge_gap(r, err);
@@ -301,6 +295,8 @@ static int find_start(struct reader *r, const struct source_start *start, struct
 		checkpoint_copy(&r->last, oldest);
 	else if (r->ops->resume_cmp(oldest->resume, r->last.resume) > 0)
 		put_gap(r, oldest);
+	if (note_first(r, first, err) < 0)
+		return -1;
 	spool_begin(r->agent->spool, &r->last);
 	if (begin_sinks(r, &r->last, err) < 0)
 		return -1;
@@ -309,7 +305,7 @@ static int find_start(struct reader *r, const struct source_start *start, struct
 
 /* --- the way to the writer --- */
 
-static struct metric *event_metric(struct reader *r, const struct table *t, enum change_op op)
+struct metric *reader_metric(struct reader *r, const struct table *t, enum change_op op)
 {
 	static const char *const names[] = { [CHANGE_INSERT] = "c",
 					     [CHANGE_UPDATE] = "u",
@@ -339,10 +335,10 @@ static struct metric *event_metric(struct reader *r, const struct table *t, enum
 }
 
 /* What the log was read up to, as the source tells it. */
-static void note_change(struct reader *r, const struct change *c)
+void reader_note(struct reader *r, const struct change *c)
 {
 	if (c->table && c->op < CHANGE_SCHEMA) {
-		metric_add(event_metric(r, c->table, c->op), 1);
+		metric_add(reader_metric(r, c->table, c->op), 1);
 		r->rows++;
 	}
 	if (c->op == CHANGE_COMMIT) {
@@ -356,13 +352,10 @@ static void note_change(struct reader *r, const struct change *c)
 	}
 }
 
-/* Acknowledges what source.ack allows; with nothing to say it keeps the connection alive. */
-static int acknowledge(struct reader *r, struct error *err);
-
-static int push(struct reader *r, struct block *b, struct error *err)
+int reader_push(struct reader *r, struct block *b, struct error *err)
 {
 	while (!writer_push(r->agent->writer, b, READ_MS)) {
-		if (r->agent->stopping || acknowledge(r, err) < 0) {
+		if (r->agent->stopping || reader_acknowledge(r, err) < 0) {
 			block_drop(b);
 			return r->agent->stopping ? 0 : -1;
 		}
@@ -393,7 +386,7 @@ static int push_ready(struct reader *r, bool quiet, struct error *err)
 		r->last_push = monotonic_us();
 		struct block *b = block_seal(bb);
 
-		if (push(r, b, err) < 0)
+		if (reader_push(r, b, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -402,7 +395,7 @@ static int push_ready(struct reader *r, bool quiet, struct error *err)
 static void add_change(struct reader *r, const struct change *c)
 {
 	block_builder_add(&r->builder, c);
-	note_change(r, c);
+	reader_note(r, c);
 }
 
 /* A busy log that has nothing for us gives one heartbeat a transaction: the newest will do. */
@@ -413,7 +406,7 @@ static void keep_heartbeat(struct reader *r, const struct change *c)
 	r->heartbeat.resume = xstrndup(c->resume.p, c->resume.n);
 }
 
-static void write_heartbeat(struct reader *r, bool now)
+void reader_write_heartbeat(struct reader *r, bool now)
 {
 	if (!r->heartbeat.resume || (!now && monotonic_us() - r->last_heartbeat < HEARTBEAT_US))
 		return;
@@ -430,31 +423,72 @@ static void write_heartbeat(struct reader *r, bool now)
 	r->last_heartbeat = monotonic_us();
 }
 
+/* While tables are loaded: rows of chunks are emitted between transactions, and the stream may have to stay before one. */
+static int splice_before(struct reader *r, const struct change *c, bool *halts, struct error *err)
+{
+	struct snapshot *s = r->agent->snapshot;
+
+	*halts = false;
+	if (!snapshot_loading(s))
+		return 0;
+	if (c->op == CHANGE_BEGIN && snapshot_halts(s, c, reader_resume(r))) {
+		int rc = reader_splice(r, c, halts, err);
+
+		*halts = snapshot_halts(s, c, reader_resume(r));
+		if (rc < 0 || *halts)
+			return rc;
+	}
+	return snapshot_change(s, c, err);
+}
+
+static int handle(struct reader *r, const struct change *c, struct error *err)
+{
+	bool halts;
+
+	if (c->op == CHANGE_HEARTBEAT) {
+		keep_heartbeat(r, c);
+	} else {
+		checkpoint_release(&r->heartbeat); /* what follows it says more */
+		add_change(r, c);
+	}
+	r->inside = c->op != CHANGE_HEARTBEAT && c->op != CHANGE_COMMIT;
+	if (!r->inside && snapshot_loading(r->agent->snapshot) &&
+	    reader_splice(r, NULL, &halts, err) < 0)
+		return -1;
+	return r->builder.bytes.n >= BLOCK_TARGET ? push_ready(r, false, err) : 0;
+}
+
+/* Up to the end of the batch, or to where the stream is to stay. */
 static int encode(struct reader *r, struct error *err)
 {
 	struct batch *b = &r->batch;
-	bool quiet = b->nchanges == 0;
+	bool quiet = b->nchanges == 0, halts = false;
 
-	for (size_t i = 0; i < b->nchanges; i++) {
-		if (b->changes[i].op == CHANGE_HEARTBEAT) {
-			keep_heartbeat(r, &b->changes[i]);
-			continue;
-		}
-		checkpoint_release(&r->heartbeat); /* what follows it says more */
-		add_change(r, &b->changes[i]);
-		if (r->builder.bytes.n >= BLOCK_TARGET && push_ready(r, false, err) < 0)
+	while (r->next < b->nchanges) {
+		const struct change *c = &b->changes[r->next];
+
+		if (splice_before(r, c, &halts, err) < 0)
+			return -1;
+		if (halts)
+			break;
+		r->next++;
+		if (handle(r, c, err) < 0)
 			return -1;
 	}
-	if (b->nchanges) {
+	if (r->next) {
 		pthread_mutex_lock(&r->lock);
-		r->position = b->changes[b->nchanges - 1].pos;
-		r->lag_since = b->changes[b->nchanges - 1].commit_us;
+		r->position = b->changes[r->next - 1].pos;
+		r->lag_since = b->changes[r->next - 1].commit_us;
 		pthread_mutex_unlock(&r->lock);
 	}
 	agent_progress(r->agent); /* that there was nothing is progress too */
-	batch_empty(b);
-	write_heartbeat(r, false);
-	return push_ready(r, quiet, err);
+	if (!halts) {
+		batch_empty(b);
+		r->next = 0;
+	}
+	if (!r->inside)
+		reader_write_heartbeat(r, false);
+	return push_ready(r, quiet || halts, err);
 }
 
 /* --- acknowledgement --- */
@@ -509,7 +543,7 @@ static bool fences_hold(struct reader *r)
 	return true;
 }
 
-static int acknowledge(struct reader *r, struct error *err)
+int reader_acknowledge(struct reader *r, struct error *err)
 {
 	AUTO(checkpoint) struct checkpoint upto = { 0 };
 	struct source_extent extent;
@@ -534,13 +568,14 @@ static int until_idle(struct reader *r, struct error *err)
 {
 	struct agent *a = r->agent;
 
-	if (!a->until_idle || a->draining || !r->ops->caught_up(r->source))
+	if (!a->until_idle || a->draining || snapshot_busy(a->snapshot) ||
+	    !r->ops->caught_up(r->source))
 		return 0;
-	write_heartbeat(r, true);
+	reader_write_heartbeat(r, true);
 	while (r->builder.cut) {
 		struct block *b = block_seal(&r->builder);
 
-		if (push(r, b, err) < 0)
+		if (reader_push(r, b, err) < 0)
 			return -1;
 	}
 	if (!writer_synced(a->writer))
@@ -608,27 +643,62 @@ static void say_progress(struct reader *r)
 	r->last_said = now;
 }
 
+#define BEHIND_US 10000000 /* the stream comes before snapshots */
+#define HASTEN_US 5000
+#define HALT_US   1000
+
+static void say_behind(struct reader *r)
+{
+	int64_t since = r->lag_since;
+
+	snapshot_reader_behind(r->agent->snapshot, r->extent.lag_bytes > 0 && since &&
+							   wall_clock_us() - since > BEHIND_US);
+}
+
+/* What is there of the log, unless the stream is to stay where it is. */
+static int read_on(struct reader *r, struct error *err)
+{
+	struct snapshot *s = r->agent->snapshot;
+	bool loading = snapshot_loading(s), halts = false;
+	/* Rows that wait for their transaction's end do not shorten the wait; finished ones do, and chunks. */
+	int wait = r->builder.cut || loading ? 1 : READ_MS;
+
+	if (loading && !r->inside && reader_splice(r, NULL, &halts, err) < 0)
+		return -1;
+	if (loading && r->inside)
+		halts = snapshot_halts(s, NULL, NULL);
+	if (halts) {
+		agent_sleep(r->agent, HALT_US);
+		return r->next ? encode(r, err) : 0;
+	}
+	if (loading && r->ops->hasten && monotonic_us() - r->last_hasten >= HASTEN_US) {
+		r->ops->hasten(r->source);
+		r->last_hasten = monotonic_us();
+	}
+	if (!r->next && !r->batch.nchanges && r->ops->read(r->source, &r->batch, wait, err) < 0)
+		return -1;
+	return encode(r, err);
+}
+
 static int stream(struct reader *r, struct error *err)
 {
 	struct agent *a = r->agent;
 
 	while (!a->stopping) {
-		/* Rows that wait for their transaction's end do not shorten the wait; finished ones do. */
-		int wait = r->builder.cut ? 1 : READ_MS;
-
-		if (r->ops->read(r->source, &r->batch, wait, err) < 0 || encode(r, err) < 0)
+		if (read_on(r, err) < 0)
 			return -1;
 		if (monotonic_us() - r->last_ack >= ACK_US) {
-			if (acknowledge(r, err) < 0 || let_server_stop(r, err) < 0)
+			if (reader_acknowledge(r, err) < 0 || let_server_stop(r, err) < 0)
 				return -1;
 			say_progress(r);
+			say_behind(r);
 		}
 		if (until_idle(r, err) < 0)
 			return -1;
 		if (a->look_anew)
 			return fail(err, ERR_RETRY, "looking for new tables");
 		if (drained(r)) {
-			if (acknowledge(r, err) < 0)
+			if (reader_acknowledge(r, err) < 0)
 				return -1;
 			agent_stop(a);
 		}
@@ -690,6 +760,9 @@ static int live(struct reader *r, struct error *err)
 	note(r, true, true, NULL);
 	log_info(first ? "streaming begins" : "streaming goes on", "after", r->last.resume, NULL);
 	r->failing_since = 0;
+	r->inside = r->in_chunk = false;
+	r->next = 0;
+	snapshot_streams(a->snapshot);
 	return stream(r, err);
 }
 
@@ -737,6 +810,7 @@ static void *reader_main(void *arg)
 		uint64_t rows = r->rows;
 		int rc = live(r, &err);
 
+		snapshot_lost(a->snapshot);
 		r->ops->disconnect(r->source);
 		batch_empty(&r->batch);
 		block_builder_clear(&r->builder);

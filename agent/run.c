@@ -24,6 +24,7 @@
 #include "command.h"
 #include "http.h"
 #include "log.h"
+#include "snapshot.h"
 
 #define SOCKET_NAME "tailrace.sock"
 
@@ -275,6 +276,7 @@ static void stop_threads(struct agent *a)
 
 	sd_notify(0, "STOPPING=1");
 	reader_join(a->reader);
+	snapshot_join(a->snapshot);
 	writer_stop(a->writer);
 	spool_wake(a->spool);
 	while (!sinks_finished(a) && monotonic_us() < until) {
@@ -327,11 +329,17 @@ static int run(struct agent *a, struct error *err)
 	for (size_t i = 0; i < a->nsinks; i++)
 		deliver_start(a->sinks[i]);
 	a->writer = writer_start(a, (size_t)c->pipeline.memory / 10);
-	a->reader = reader_start(a);
+	a->snapshot = snapshot_start(a, err);
+	if (!a->snapshot)
+		agent_fail(a, err);
+	else
+		a->reader = reader_start(a);
 	if (a->reader)
 		main_loop(a, http, signals);
 	for (size_t i = 0; i < a->nsinks && !*stopped; i++)
 		deliver_has_stopped(a->sinks[i], stopped, sizeof stopped);
+	if (a->snapshot && !*stopped)
+		snapshot_failed(a->snapshot, stopped, sizeof stopped);
 	http_close(http);
 	stop_threads(a);
 	if (a->until_idle && isatty(STDERR_FILENO))
@@ -375,6 +383,7 @@ int cmd_run(int argc, char **argv)
 	if (getrandom(&random, sizeof random, 0) < 0)
 		random = (uint32_t)getpid();
 	snprintf(a.instance, sizeof a.instance, "%08x", random);
+	a.until_idle = a.until_idle || a.config->snapshot.mode == SNAPSHOT_ONLY;
 	a.progress_us = monotonic_us();
 	a.started_us = wall_clock_us();
 	a.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

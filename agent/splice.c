@@ -406,14 +406,19 @@ static void open_here(struct window *w)
 	w->earlier = w->table->nstreamed;
 }
 
-void splice_boundary(struct splice *s, const char *resume)
+bool splice_boundary(struct splice *s, const char *resume)
 {
+	bool opened = false;
+
 	s->inside = false;
 	s->resume = resume;
 	for (struct splice_table *t = s->tables; t; t = t->next)
 		for (struct window *w = t->windows; w; w = w->next)
-			if (!w->open)
+			if (!w->open) {
 				open_here(w);
+				opened = true;
+			}
+	return opened;
 }
 
 /* --- a window --- */
@@ -495,7 +500,7 @@ bool window_sees(struct window *w, struct visibility *seen)
 void window_rows(struct window *w, struct chunk *rows)
 {
 	w->rows = rows;
-	for (size_t i = 0; i < w->nnoted; i++) {
+	for (size_t i = 0; rows && i < w->nnoted; i++) {
 		struct str key = { w->keys.p + w->noted[i].key, w->noted[i].nkey };
 
 		if (chunk_drop(rows, key) && w->noted[i].absent)

@@ -48,8 +48,8 @@ void splice_reset(struct splice *s);
 uint64_t splice_generation(const struct splice *s);
 void splice_begin(struct splice *s, const struct change *begin);
 void splice_change(struct splice *s, const struct change *c);	/* a row or a truncate */
-/* Between transactions, the stream at `resume` (borrowed until the next call): windows that wait open. */
-void splice_boundary(struct splice *s, const char *resume);
+/* Between transactions, the stream at `resume` (borrowed until the next call): windows that wait open, true if any did. */
+bool splice_boundary(struct splice *s, const char *resume);
 bool splice_full(const struct splice *s);	/* a window can note no more: the stream waits until its rows are there */
 
 /* Keys to read again that were found since the last call: give() is called for each, then they are forgotten. */
@@ -66,7 +66,7 @@ bool window_is_open(const struct window *w);
  * be read after that, the window is closed and another opened.
  */
 bool window_sees(struct window *w, struct visibility *seen);
-/* The rows (taken over), indexed. */
+/* The rows (taken over), indexed.  NULL: the first part of an exact read was emitted, the next is to come. */
 void window_rows(struct window *w, struct chunk *rows);
 const char *window_spoiled(const struct window *w);	/* why the rows are to be read again; NULL: they are not */
 /* May the rows be emitted here?  Only at a boundary. */

@@ -143,6 +143,24 @@ void tables_note(struct tables *t, enum table_note kind, struct str schema, stru
 	pthread_mutex_unlock(&t->lock);
 }
 
+void tables_forget_note(struct tables *t, enum table_note kind, struct str schema, struct str name)
+{
+	pthread_mutex_lock(&t->lock);
+	for (struct note **p = &t->notes; *p; p = &(*p)->next) {
+		struct note *n = *p;
+
+		if (n->kind != kind || !str_eqz(schema, n->schema) || !str_eqz(name, n->name))
+			continue;
+		*p = n->next;
+		free(n->schema);
+		free(n->name);
+		free(n->reason);
+		free(n);
+		break;
+	}
+	pthread_mutex_unlock(&t->lock);
+}
+
 void tables_each_note(struct tables *t,
 		      void (*fn)(void *arg, enum table_note kind, struct str schema,
 				 struct str name, const char *reason),

@@ -81,6 +81,8 @@ extern const char *const avro_spool_schema;	/* JSON text, compiled in from schem
 struct avro_scratch { struct buf key, old_key, before, after; struct avro_extra before_extra, after_extra; };
 void avro_scratch_free(struct avro_scratch *s);
 void spool_record_put(struct buf *out, const struct change *c, struct avro_scratch *scratch);
+/* A row whose key, after and unrepresentable are encoded already. */
+void spool_record_put_encoded(struct buf *out, const struct event *e);
 void spool_record_put_schema(struct buf *out, const struct table *t, const struct position *pos);
 /*
  * Reads the next record in place.  e->table from `tables` by id; a schema record restores its version there

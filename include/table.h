@@ -113,6 +113,7 @@ size_t		    tables_count(const struct tables *t);			/* the highest id; tables_by
  */
 enum table_note { TABLE_NOTE_EXCLUDED, TABLE_NOTE_RELOAD };
 void tables_note(struct tables *t, enum table_note kind, struct str schema, struct str name, const char *reason);
+void tables_forget_note(struct tables *t, enum table_note kind, struct str schema, struct str name);
 /* Calls fn for each note, under the registry's lock. */
 void tables_each_note(struct tables *t,
 		      void (*fn)(void *arg, enum table_note kind, struct str schema, struct str name,
