@@ -18,6 +18,7 @@ enum snapshot_state {		/* of one table */
 	LOAD_FAILED,		/* `reason`: it cannot go on; `snapshot start` begins it anew */
 	LOAD_CANCELLED,
 };
+const char *load_state_name(enum snapshot_state state);	/* "waiting" */
 
 struct ledger_range {		/* of a table's keys: after < key <= upto are still to be read */
 	int64_t		id;	/* 0, 1, ... within the table; -1: the keys to read again */
@@ -44,8 +45,12 @@ MUST_CHECK int ledger_load(struct state *s, struct ledger_table **out, size_t *n
 void ledger_tables_free(struct ledger_table *t, size_t n);
 void ledger_table_release(struct ledger_table *t);
 
-/* Puts a table as it is here, in place of what there was, its ranges included; keys to read again go with a LOAD_WAITING. */
+/*
+ * Puts a table as it is here, in place of what there was, its ranges included; keys to read again go with a LOAD_WAITING.
+ * begun_us 0 says that its NOTE_BEGIN has not come: notes before that are an earlier load's and only move the position.
+ */
 MUST_CHECK int ledger_put_table(struct state *s, const struct ledger_table *t, struct error *err);
+/* ERR_FATAL for a table that is not there.  An end's ended_us is the clock's. */
 MUST_CHECK int ledger_put_state(struct state *s, const char *schema, const char *name, enum snapshot_state state,
 				const char *reason, struct error *err);
 
@@ -68,7 +73,11 @@ char *load_note_format(const struct load_note *n);
 /* The strings are owned by *arena. ERR_FATAL when it is none. */
 MUST_CHECK int load_note_parse(struct str json, struct arena *a, struct load_note *out, struct error *err);
 
-/* Notes and their positions, in order, in one transaction; one at or before its table's position is left out. */
+/*
+ * Notes and their positions, in order, in one transaction; one at or before its table's position is left out.
+ * BEGIN makes WAITING RUNNING and puts a table that is not there (its ranges are lost); END makes it DONE, or
+ * with given_up FAILED where the ledger does not say already how it ended.
+ */
 struct ledger_entry { struct str note; struct position pos; };
 MUST_CHECK int ledger_apply(struct state *s, const struct ledger_entry *e, size_t n, struct error *err);
 
@@ -90,8 +99,9 @@ struct load_request {
 	char			*where;
 	char			*sink;
 };
+const char *request_kind_name(enum request_kind kind);	/* "start" */
 MUST_CHECK int ledger_put_request(struct state *s, const struct load_request *r, struct error *err);
-/* Cheap when nothing was asked: whether another process has written to state.db since the last call. */
+/* Cheap when nothing was asked: whether another process has written to state.db since the last call; true the first time. */
 bool ledger_asked(struct state *s);
 MUST_CHECK int ledger_get_requests(struct state *s, struct load_request **out, size_t *n, struct error *err);
 MUST_CHECK int ledger_drop_request(struct state *s, int64_t id, struct error *err);

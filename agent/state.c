@@ -17,19 +17,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "state.h"
+#include "state_private.h"
 
-#define STATE_VERSION 1
+#define STATE_VERSION 2
 #define BUSY_MS       10000 /* a command may be reading */
 
 extern const char *const state_schema; /* schemas/state.sql */
-
-struct state {
-	pthread_mutex_t lock;
-	char *path;
-	sqlite3 *db;
-	int lock_fd;
-};
 
 static int make_folders(const char *dir, struct error *err)
 {
@@ -79,7 +72,7 @@ static int take_lock(struct state *s, const char *dir, struct error *err)
 	return 0;
 }
 
-static int failed(struct state *s, const char *what, struct error *err)
+int state_failed(struct state *s, const char *what, struct error *err)
 {
 	fail(err, ERR_FATAL, "%s: cannot %s: %s", s->path, what, sqlite3_errmsg(s->db));
 	err->code = sqlite3_extended_errcode(s->db);
@@ -91,10 +84,10 @@ static int get_version(struct state *s, int *out, struct error *err)
 	sqlite3_stmt *q;
 
 	if (sqlite3_prepare_v2(s->db, "PRAGMA user_version", -1, &q, NULL) != SQLITE_OK)
-		return failed(s, "read its version", err);
+		return state_failed(s, "read its version", err);
 	*out = sqlite3_step(q) == SQLITE_ROW ? sqlite3_column_int(q, 0) : -1;
 	if (sqlite3_finalize(q) != SQLITE_OK || *out < 0)
-		return failed(s, "read its version", err);
+		return state_failed(s, "read its version", err);
 	if (*out > STATE_VERSION)
 		return fail(err, ERR_FATAL,
 			    "%s has version %d; this program knows version %d: run the version of "
@@ -109,7 +102,7 @@ static int open_db(struct state *s, bool create, struct error *err)
 	int rc = sqlite3_open_v2(s->path, &s->db, flags | (create ? SQLITE_OPEN_CREATE : 0), NULL);
 
 	if (rc != SQLITE_OK)
-		return failed(s, "open it", err);
+		return state_failed(s, "open it", err);
 	sqlite3_extended_result_codes(s->db, 1);
 	sqlite3_busy_timeout(s->db, BUSY_MS);
 	if (get_version(s, &version, err) < 0)
@@ -118,13 +111,13 @@ static int open_db(struct state *s, bool create, struct error *err)
 		return fail(err, ERR_FATAL, "%s holds nothing yet", s->path);
 	if (sqlite3_exec(s->db, "PRAGMA journal_mode = TRUNCATE; PRAGMA synchronous = FULL", NULL,
 			 NULL, NULL) != SQLITE_OK)
-		return failed(s, "set it up", err);
+		return state_failed(s, "set it up", err);
 	if (version == STATE_VERSION)
 		return 0;
 	if (sqlite3_exec(s->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK ||
 	    sqlite3_exec(s->db, state_schema, NULL, NULL, NULL) != SQLITE_OK ||
 	    sqlite3_exec(s->db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK)
-		return failed(s, "create its tables", err);
+		return state_failed(s, "create its tables", err);
 	return 0;
 }
 
@@ -187,7 +180,7 @@ static sqlite3_stmt *begin(struct state *s, const char *sql, const char *const *
 
 static int end(struct state *s, sqlite3_stmt *q, const char *what, struct error *err)
 {
-	int rc = !q || sqlite3_finalize(q) != SQLITE_OK ? failed(s, what, err) : 0;
+	int rc = !q || sqlite3_finalize(q) != SQLITE_OK ? state_failed(s, what, err) : 0;
 
 	pthread_mutex_unlock(&s->lock);
 	return rc;

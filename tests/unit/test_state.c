@@ -190,11 +190,11 @@ static void damage(void **state)
 	assert_non_null(strstr(err.text, "state.db"));
 	state_close(s);
 
-	sql("PRAGMA user_version = 2");
+	sql("PRAGMA user_version = 3");
 	assert_null(state_open(dir, &err));
-	assert_non_null(strstr(err.text, "version 2"));
+	assert_non_null(strstr(err.text, "version 3"));
 	assert_int_equal(err.kind, ERR_FATAL);
-	sql("PRAGMA user_version = 1; DROP TABLE value");
+	sql("PRAGMA user_version = 2; DROP TABLE value");
 	s = opened();
 	assert_int_equal(state_put(s, "a", "b", &err), -1);
 	assert_non_null(strstr(err.text, "value"));
@@ -208,6 +208,27 @@ static void damage(void **state)
 	assert_null(state_open(dir, &err));
 	assert_non_null(strstr(err.text, path));
 	tables_free(tables);
+}
+
+/* What version 1 wrote is kept, and has the newer tables from then on. */
+static void an_older_version(void **state)
+{
+	char *value;
+
+	(void)state;
+	struct state *s = opened();
+
+	assert_int_equal(state_put(s, "a", "b", &err), 0);
+	state_close(s);
+	sql("DROP TABLE load_table; DROP TABLE load_range; DROP TABLE load_reread;"
+	    "DROP TABLE load_request; PRAGMA user_version = 1");
+	s = opened();
+	assert_int_equal(state_get(s, "a", &value, &err), 0);
+	assert_string_equal(value, "b");
+	free(value);
+	state_close(s);
+	sql("INSERT INTO load_request (kind) VALUES ('start');"
+	    "SELECT * FROM load_table, load_range, load_reread");
 }
 
 static void one_process_at_a_time(void **state)
@@ -275,6 +296,7 @@ int main(void)
 		TEST(values),
 		TEST(sinks),
 		TEST(table_versions),
+		TEST(an_older_version),
 		TEST(damage),
 		TEST(one_process_at_a_time),
 		TEST(the_lock_goes_with_the_process),
