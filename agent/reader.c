@@ -508,13 +508,29 @@ static void say_escalated(struct reader *r)
 		    "retained_bytes", bytes, NULL);
 }
 
+/*
+ * What the source keeps for us: as it was measured, or what was read since the last acknowledgement, which is
+ * known at once.  Twice what came since the last call is added: it comes before the answer is there.
+ */
+static int64_t retained(struct reader *r)
+{
+	const struct position *now = &r->last.pos, *then = &r->confirmed, *last = &r->retained_at;
+	bool known = now->epoch == then->epoch && now->file == then->file;
+	int64_t read = known && then->offset ? (int64_t)(now->offset - then->offset) : 0;
+	int64_t more = known && last->file == now->file && last->offset
+			       ? (int64_t)(now->offset - last->offset)
+			       : 0;
+
+	r->retained_at = *now;
+	return (read > r->extent.retained_bytes ? read : r->extent.retained_bytes) + 2 * more;
+}
+
 /* The lowest of the spool's synced end and, by source.ack, of what every sink has committed. */
 static void durable(struct reader *r, struct checkpoint *out)
 {
 	struct agent *a = r->agent;
 	const struct source_config *c = &a->config->source;
-	/* Early enough that what arrives until the source has the answer still fits. */
-	bool escalated = r->extent.retained_bytes > c->retain_max - c->retain_max / 4;
+	bool escalated = retained(r) > c->retain_max - c->retain_max / 4;
 
 	spool_synced(a->spool, out);
 	if (escalated && c->ack == ACK_SINK)
@@ -556,6 +572,8 @@ int reader_acknowledge(struct reader *r, struct error *err)
 		durable(r, &upto);
 	if (r->ops->ack(r->source, &upto, err) < 0)
 		return -1;
+	if (upto.resume)
+		r->confirmed = upto.pos;
 	r->last_ack = monotonic_us();
 	failpoint("acknowledged");
 	return 0;

@@ -33,6 +33,7 @@ struct reader {
 	struct checkpoint heartbeat; /* newest one not written yet; resume NULL: none */
 	int64_t last_heartbeat;
 	struct checkpoint last; /* newest transaction end handed over, or where reading starts */
+	struct position confirmed, retained_at; /* acknowledged; where `retained` was last looked at */
 	int64_t last_ack, last_push, failing_since, stopping_since, last_said;
 	uint64_t rows, rows_said;
 	int64_t escalated_said;

@@ -17,13 +17,22 @@ const char *reader_resume(const struct reader *r)
 }
 
 /* Chunks are emitted only past what every sink has: a sink would take one before that for delivered. */
+static bool is_past(struct deliver *d, const struct position *pos)
+{
+	struct sink_status status = { 0 };
+
+	deliver_status(d, &status);
+	free(status.error);
+	return position_cmp(&status.position, pos) > 0;
+}
+
 static bool past_sinks(void *arg)
 {
 	const struct reader *r = arg;
 	const struct agent *a = r->agent;
 
 	for (size_t i = 0; i < a->nsinks; i++)
-		if (deliver_past(a->sinks[i], &r->last.pos))
+		if (is_past(a->sinks[i], &r->last.pos))
 			return false;
 	return true;
 }

@@ -336,7 +336,7 @@ static void fill_in(struct load *l, const struct copy_table *found)
 static bool was_begun(const struct ledger_table *t)
 {
 	return (t->state == LOAD_RUNNING || t->state == LOAD_PAUSED) && t->nranges > 0 &&
-	       t->position.row > 0;
+	       t->begun_us > 0;
 }
 
 static void take_up(struct snapshot *s, const struct ledger_table *t)

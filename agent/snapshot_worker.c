@@ -244,7 +244,7 @@ static int put_ledger(struct snapshot *s, struct load *l, struct error *err)
 				  .by_name = l->by_name,
 				  .estimate = l->estimate,
 				  .asked_us = wall_clock_us(),
-				  .begun_us = wall_clock_us(),
+				  .position = l->last,
 				  .nranges = l->nranges };
 	AUTO(free) struct ledger_range *ranges = xcalloc(l->nranges, sizeof *ranges);
 
