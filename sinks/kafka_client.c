@@ -75,7 +75,7 @@ int64_t kafka_now_us(void)
 
 size_t kafka_queue_bytes(const struct kafka *k)
 {
-	return (size_t)k->config->pipeline.memory / 4;
+	return (size_t)k->config->pipeline.memory / 5;
 }
 
 bool kafka_stopping(const struct kafka *k)

@@ -446,7 +446,7 @@ static int put_message(struct kafka *k, struct kafka_lane *lane, const struct ev
 	if (p.nkey + p.nvalue > t->limit)
 		return fail(err, ERR_REJECT,
 			    "a message of %zu bytes is larger than the %zu that topic %s takes: "
-			    "raise its max.message.bytes, or [pipeline] memory, a quarter of which "
+			    "raise its max.message.bytes, or [pipeline] memory, a fifth of which "
 			    "is for messages on their way",
 			    p.nkey + p.nvalue, t->limit, t->name);
 	t->pending[t->npending++] = p;
