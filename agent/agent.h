@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 
 #include "clock.h"
+#include "loading.h"
 #include "metric.h"
 #include "sink.h"
 #include "source.h"
@@ -113,6 +114,8 @@ bool deliver_drained(struct deliver *d);	  /* draining: everything up to drain_p
 bool deliver_has_stopped(struct deliver *d, char *text, size_t n); /* a table is stopped: which and why */
 void deliver_detach(struct deliver *d);
 void deliver_status(struct deliver *d, struct sink_status *out);
+/* Adds the tables that this sink's checkpoint lists as being loaded: a lost ledger starts those again.  Once it is loaded. */
+void deliver_loading(struct deliver *d, struct loading *out);
 void deliver_table_status(struct deliver *d, struct agent_status *out);
 
 /* --- reader.c --- */

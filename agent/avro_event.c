@@ -115,7 +115,7 @@ static char *put_source(char *p, const struct event *e, char op, const struct st
 	p = put_str(p, names[1]);
 	p = put_long(p, milliseconds(e->commit_us));
 	p = put_some_long(p, e->commit_us);
-	p = put_str(p, op == 'r' ? STR("true") : STR("false"));
+	p = put_str(p, op == 'r' ? STR("incremental") : STR("false"));
 	p = put_str(p, names[2]);
 	p = put_str(p, e->table ? e->table->schema : none);
 	p = put_str(p, e->table ? e->table->name : none);
@@ -130,7 +130,7 @@ static char *put_source(char *p, const struct event *e, char op, const struct st
 		p = put_some_str(p, src->file);
 		p = put_some_long(p, (int64_t)e->pos.offset);
 	}
-	p = put_long(p, (int64_t)e->pos.row);
+	p = put_long(p, (int64_t)(e->pos.row & ~POSITION_BETWEEN));
 	return put_position(p, &e->pos);
 }
 
@@ -193,6 +193,10 @@ void avro_source_begin(struct avro_source *src, const struct event *begin)
 	if (src->tables)
 		src->connector = tables_connector(src->tables);
 	buf_clear(&src->keep);
+	src->gtid = src->file = (struct str){ NULL, 0 };
+	if (begin->pos.row >=
+	    POSITION_BETWEEN) /* a snapshot's chunk: its content is no file's name */
+		return;
 	buf_add(&src->keep, begin->prefix.p, begin->prefix.n);
 	buf_add(&src->keep, begin->content.p, begin->content.n);
 	src->gtid = begin->prefix.p ? (struct str){ src->keep.p, begin->prefix.n } : begin->prefix;

@@ -83,8 +83,12 @@ int block_index(struct block *b, struct tables *tables, struct error *err)
 			room += room / 2;
 			b->events = xrealloc(b->events, room * sizeof *b->events);
 		}
+		const struct event *e = &b->events[b->nevents];
+
 		if (spool_record_get(&c, tables, &b->events[b->nevents], err) < 0)
 			return -1;
+		b->only_copy = b->only_copy || e->op == CHANGE_GAP ||
+			       (e->op == CHANGE_COMMIT && e->pos.row > POSITION_BETWEEN);
 		b->nevents++;
 	}
 	enum change_op last = b->nevents ? b->events[b->nevents - 1].op : CHANGE_SCHEMA;

@@ -13,232 +13,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent.h"
 #include "avro.h"
 #include "block.h"
+#include "deliver_private.h"
 #include "failpoint.h"
 #include "log.h"
-#include "stopped.h"
 
 #define GROUP_ROWS   20000
 #define GROUP_BYTES  ((size_t)8 * 1024 * 1024)
 #define GROUP_US     1000000
 #define HEARTBEAT_US 10000000 /* a heartbeat alone is committed at most so often */
-#define CURE_US      60000000 /* a stopped table is tried again so often */
-#define LATENCIES    1024     /* transactions of one commit whose latency is observed */
 #define REOPEN       1        /* of stream(): open the sink again, nothing is wrong */
-
-struct deliver {
-	struct agent *agent;
-	struct sink_context context;
-	const struct sink_ops *ops;
-	pthread_t thread;
-
-	pthread_mutex_t lock;
-	pthread_cond_t begun_cond;
-	bool attempted, loaded, known, detached, finished, begun, frozen;
-	bool tried; /* this process tried the stopped tables */
-	enum sink_state state;
-	char *error;
-	struct checkpoint committed; /* in the target, or where it begins */
-	struct checkpoint
-		floor; /* what retention keeps: committed, or older while a table is stopped */
-	unsigned verify_wanted, verify_done;
-	bool open; /* a sink that is closed checks its fence when it opens */
-	uint64_t delivered, delivered_base;
-	bool counting; /* lag in events is known: it was at the end once */
-	int64_t commits, retries;
-	struct stopped stopped;
-
-	/* The thread's own. */
-	struct sink *sink;
-	struct spool_cursor *cursor;
-	struct checkpoint upto; /* the last transaction end written, not committed */
-	bool pending, pending_rows, must_commit;
-	bool delivered_elsewhere; /* the transaction at hand came from the server before this one */
-	size_t group_rows, group_bytes;
-	uint64_t uncommitted; /* rows written, those left out included */
-	int64_t group_since, last_commit, last_cure, failing_since;
-	int64_t latencies[LATENCIES];
-	size_t nlatencies;
-	struct event *filtered;
-	size_t filtered_room;
-	struct metric *m_commits, *m_retries, *m_commit_seconds, *m_end_to_end;
-};
-
-/* --- what others ask --- */
-
-void deliver_view(struct deliver *d, struct deliver_view *out)
-{
-	pthread_mutex_lock(&d->lock);
-	*out = (struct deliver_view){ .name = d->context.sink->name,
-				      .attempted = d->attempted,
-				      .loaded = d->loaded,
-				      .known = d->known,
-				      .detached = d->detached };
-	checkpoint_copy(&out->floor, &d->floor);
-	pthread_mutex_unlock(&d->lock);
-}
-
-bool deliver_floor(struct deliver *d, struct checkpoint *out)
-{
-	pthread_mutex_lock(&d->lock);
-	bool counts = !d->detached;
-
-	if (counts)
-		checkpoint_copy(out, &d->floor);
-	pthread_mutex_unlock(&d->lock);
-	return counts;
-}
-
-bool deliver_at_end(struct deliver *d)
-{
-	struct spool_status spool;
-
-	spool_status(d->agent->spool, &spool);
-	pthread_mutex_lock(&d->lock);
-	bool end = d->detached || position_cmp(&d->committed.pos, &spool.newest) >= 0;
-
-	pthread_mutex_unlock(&d->lock);
-	return end;
-}
-
-void deliver_verify(struct deliver *d)
-{
-	pthread_mutex_lock(&d->lock);
-	d->verify_wanted++;
-	pthread_cond_broadcast(&d->begun_cond);
-	pthread_mutex_unlock(&d->lock);
-	spool_wake(d->agent->spool);
-}
-
-bool deliver_verified(struct deliver *d)
-{
-	pthread_mutex_lock(&d->lock);
-	bool verified = d->detached || !d->open || d->verify_done == d->verify_wanted;
-
-	pthread_mutex_unlock(&d->lock);
-	return verified;
-}
-
-bool deliver_fenced(struct deliver *d)
-{
-	pthread_mutex_lock(&d->lock);
-	bool fenced = d->detached || (d->open && d->verify_done == d->verify_wanted);
-
-	pthread_mutex_unlock(&d->lock);
-	return fenced;
-}
-
-bool deliver_drained(struct deliver *d)
-{
-	const struct position *end = &d->agent->drain_position;
-
-	pthread_mutex_lock(&d->lock);
-	bool tried = !d->frozen || d->tried; /* a table stopped earlier gets its chance first */
-	bool done = d->loaded && tried && position_cmp(&d->committed.pos, end) >= 0;
-	bool drained = d->detached || done;
-
-	pthread_mutex_unlock(&d->lock);
-	return drained;
-}
-
-bool deliver_finished(struct deliver *d)
-{
-	pthread_mutex_lock(&d->lock);
-	bool finished = d->finished;
-
-	pthread_mutex_unlock(&d->lock);
-	return finished;
-}
-
-bool deliver_has_stopped(struct deliver *d, char *text, size_t n)
-{
-	pthread_mutex_lock(&d->lock);
-	bool any = d->stopped.n > 0;
-
-	if (any)
-		snprintf(text, n, "sink %s: table %s is stopped: %s", d->context.sink->name,
-			 d->stopped.items[0].name,
-			 d->stopped.items[0].reason ? d->stopped.items[0].reason : "see the log");
-	pthread_mutex_unlock(&d->lock);
-	return any;
-}
-
-void deliver_detach(struct deliver *d)
-{
-	struct error err;
-	const char *name = d->context.sink->name;
-
-	pthread_mutex_lock(&d->lock);
-	d->detached = true;
-	d->state = SINK_DETACHED;
-	pthread_mutex_unlock(&d->lock);
-	log_error("sink is given up because the spool is full: it needs to be loaded again", "sink",
-		  name, "option", "spool.on_full = detach", NULL);
-	if (state_put_sink_detached(d->agent->state, name, &err) < 0)
-		agent_fail(d->agent, &err);
-}
-
-int deliver_begin(struct deliver *d, const struct checkpoint *start, struct error *err)
-{
-	const char *name = d->context.sink->name;
-	int failed = 0;
-
-	pthread_mutex_lock(&d->lock);
-	bool fresh = !d->begun && !d->committed.resume;
-
-	pthread_mutex_unlock(&d->lock);
-	if (fresh)
-		failed = state_put_sink_start(d->agent->state, name, start, err);
-	pthread_mutex_lock(&d->lock);
-	if (fresh && !failed) {
-		checkpoint_copy(&d->committed, start);
-		checkpoint_copy(&d->floor, start);
-	}
-	d->begun = !failed;
-	pthread_cond_broadcast(&d->begun_cond);
-	pthread_mutex_unlock(&d->lock);
-	return failed;
-}
-
-void deliver_status(struct deliver *d, struct sink_status *out)
-{
-	struct spool_status spool;
-
-	spool_status(d->agent->spool, &spool);
-	pthread_mutex_lock(&d->lock);
-	bool end = position_cmp(&d->committed.pos, &spool.newest) >= 0;
-	int64_t since = spool_oldest_after(d->agent->spool, &d->committed.pos);
-
-	out->state = d->state == SINK_OK && d->stopped.n ? SINK_STOPPED : d->state;
-	out->connected = d->open;
-	out->position = d->committed.pos;
-	out->commits = d->commits;
-	out->retries = d->retries;
-	out->lag_events = end           ? 0
-			  : d->counting ? (int64_t)(spool.events - d->delivered_base - d->delivered)
-					: -1;
-	out->lag_seconds = since ? (double)(wall_clock_us() - since) / 1e6 : 0;
-	status_set(&out->error, d->error);
-	pthread_mutex_unlock(&d->lock);
-}
-
-void deliver_table_status(struct deliver *d, struct agent_status *out)
-{
-	pthread_mutex_lock(&d->lock);
-	for (size_t k = 0; k < out->ntables; k++) {
-		struct table_status *t = &out->tables[k];
-		const struct table named = { .schema = str_z(t->schema), .name = str_z(t->name) };
-		const struct stopped_table *s = stopped_find(&d->stopped, &named);
-
-		if (s) {
-			t->state = TABLE_STOPPED;
-			status_set(&t->reason, s->reason);
-		}
-	}
-	pthread_mutex_unlock(&d->lock);
-}
 
 static void set_error(struct deliver *d, enum sink_state state, const char *text)
 {
@@ -267,8 +52,7 @@ static void observe(struct deliver *d, int64_t began)
 	d->nlatencies = 0;
 }
 
-/* Makes what was written durable together with d->upto. */
-static int commit(struct deliver *d, struct error *err)
+int deliver_commit(struct deliver *d, struct error *err)
 {
 	int64_t began = monotonic_us();
 	bool rows = d->pending_rows;
@@ -345,7 +129,11 @@ static bool delivered_elsewhere(struct deliver *d, const struct event *e)
 
 static bool wanted(struct deliver *d, const struct event *e)
 {
-	if (position_cmp(&e->pos, &d->committed.pos) <= 0 || delivered_elsewhere(d, e))
+	bool foreign = d->foreign;
+
+	if (e->op == CHANGE_COMMIT)
+		d->foreign = false;
+	if (foreign || position_cmp(&e->pos, &d->committed.pos) <= 0 || delivered_elsewhere(d, e))
 		return false;
 	if (!e->table)
 		return true;
@@ -356,46 +144,32 @@ static bool wanted(struct deliver *d, const struct event *e)
 	return !s || position_cmp(&e->pos, &s->first) < 0;
 }
 
-/* The block's events that this sink is to get: the block's own array where nothing is left out. */
-static const struct event *select_events(struct deliver *d, const struct block *b, size_t *n)
+struct event *deliver_room(struct deliver *d, size_t n)
 {
-	size_t first = 0;
-
-	while (first < b->nevents && wanted(d, &b->events[first]))
-		first++;
-	*n = first;
-	if (first == b->nevents)
-		return b->events;
-	if (d->filtered_room < b->nevents) {
-		d->filtered_room = b->nevents;
-		d->filtered = xrealloc(d->filtered, d->filtered_room * sizeof *d->filtered);
+	if (d->filtered_room < n) {
+		d->filtered_room = n;
+		d->filtered = xrealloc(d->filtered, n * sizeof *d->filtered);
 	}
-	memcpy(d->filtered, b->events, first * sizeof *d->filtered);
-	for (size_t i = first + 1; i < b->nevents; i++)
-		if (wanted(d, &b->events[i]))
-			d->filtered[(*n)++] = b->events[i];
 	return d->filtered;
 }
 
-/* The table of the refused event stops; everything else goes on from the checkpoint. */
-static void stop_table(struct deliver *d, const struct event *e, const char *reason)
+/* Those of *n events that this sink is to get: the array itself where nothing is left out. */
+static const struct event *select_events(struct deliver *d, const struct event *events, size_t *n)
 {
-	char pos[POSITION_TEXT];
-	AUTO(free)
-	char *table = xasprintf("%.*s.%.*s", STR_FMT(e->table->schema), STR_FMT(e->table->name));
+	size_t first = 0, all = *n;
 
-	pthread_mutex_lock(&d->lock);
-	if (!stopped_find(&d->stopped, e->table))
-		stopped_add(&d->stopped, e->table, &e->pos, reason);
-	d->tried = true;
-	d->frozen = true; /* the floor stays where it is: before the change */
-	pthread_mutex_unlock(&d->lock);
-	d->must_commit = true;
-	d->last_cure = monotonic_us();
-	log_error("table stopped at a sink; its changes are kept and delivered from here once it "
-		  "is cured",
-		  "sink", d->context.sink->name, "table", table, "position",
-		  position_text(&e->pos, pos), "reason", reason, NULL);
+	while (first < all && wanted(d, &events[first]))
+		first++;
+	*n = first;
+	if (first == all)
+		return events;
+	struct event *kept = deliver_room(d, all);
+
+	memcpy(kept, events, first * sizeof *kept);
+	for (size_t i = first + 1; i < all; i++)
+		if (wanted(d, &events[i]))
+			kept[(*n)++] = events[i];
+	return kept;
 }
 
 static int write_events(struct deliver *d, const struct event *e, size_t n, struct error *err)
@@ -409,7 +183,7 @@ static int write_events(struct deliver *d, const struct event *e, size_t n, stru
 			err->kind = ERR_FATAL;
 			return -1;
 		}
-		stop_table(d, &e[err->item], err->text);
+		deliver_stop_table(d, &e[err->item], err->text);
 	}
 	if (!failed)
 		failpoint("written");
@@ -424,7 +198,8 @@ static void note_written(struct deliver *d, const struct event *e, size_t n)
 				d->group_since = monotonic_us();
 			d->pending_rows = true;
 			d->group_rows++;
-		} else if (e[i].op == CHANGE_COMMIT && d->nlatencies < LATENCIES) {
+		} else if (e[i].op == CHANGE_COMMIT && e[i].pos.row < POSITION_BETWEEN &&
+			   d->nlatencies < LATENCIES) {
 			d->latencies[d->nlatencies++] = e[i].commit_us;
 		}
 	}
@@ -439,102 +214,39 @@ static uint64_t rows_of(const struct block *b)
 	return rows;
 }
 
-static int write_block(struct deliver *d, struct block *b, struct error *err)
+/* What comes after a note is written under what it says. */
+static int write_part(struct deliver *d, const struct event *events, size_t n, struct error *err)
 {
-	size_t n;
-	const struct event *e = select_events(d, b, &n);
-	const struct event *last = &b->events[b->nevents - 1];
+	if (deliver_is_note(events) && position_cmp(&events->pos, &d->committed.pos) > 0 &&
+	    deliver_note(d, events, err) < 0)
+		return -1;
+	const struct event *e = select_events(d, events, &n);
 
 	if (write_events(d, e, n, err) < 0)
 		return -1;
 	note_written(d, e, n);
+	return 0;
+}
+
+static int write_block(struct deliver *d, struct block *b, struct error *err)
+{
+	const struct event *last = &b->events[b->nevents - 1];
+
+	for (size_t i = 0, end; i < b->nevents; i = end) {
+		for (end = i + 1; end < b->nevents && !deliver_is_note(&b->events[end]);)
+			end++;
+		if (write_part(d, &b->events[i], end - i, err) < 0)
+			return -1;
+	}
 	d->group_bytes += b->nbytes;
 	d->uncommitted += rows_of(b);
-	d->pending = d->pending || n > 0;
+	d->pending = d->pending || position_cmp(&last->pos, &d->committed.pos) > 0;
 	if (b->has_boundary && position_cmp(&last->pos, &d->upto.pos) > 0) {
 		d->upto.pos = last->pos;
 		free(d->upto.resume);
 		d->upto.resume = xstrndup(last->resume.p, last->resume.n);
-	}
-	return 0;
-}
-
-/* --- cure: what a stopped table missed, from its first undelivered change up to the checkpoint --- */
-
-static int cure_block(struct deliver *d, const struct block *b, const struct stopped_table *s,
-		      struct error *err)
-{
-	size_t n = 0;
-
-	if (d->filtered_room < b->nevents) {
-		d->filtered_room = b->nevents;
-		d->filtered = xrealloc(d->filtered, d->filtered_room * sizeof *d->filtered);
-	}
-	for (size_t i = 0; i < b->nevents; i++) {
-		const struct event *e = &b->events[i];
-		bool mine =
-			e->table && (e->table->sinks >> d->context.index & 1) &&
-			position_cmp(&e->pos, &s->first) >= 0 &&
-			stopped_find(&(struct stopped){ (struct stopped_table *)(uintptr_t)s, 1 },
-				     e->table);
-
-		if (position_cmp(&e->pos, &d->committed.pos) <= 0 &&
-		    (mine || e->op == CHANGE_BEGIN || e->op == CHANGE_COMMIT))
-			d->filtered[n++] = *e;
-	}
-	return n ? d->ops->write(d->sink, d->filtered, n, err) : 0;
-}
-
-static int cure_table(struct deliver *d, size_t index, struct error *err)
-{
-	struct stopped_table *s = &d->stopped.items[index];
-	struct spool_cursor *c = spool_seek(d->agent->spool, &d->floor.pos, err);
-	bool done = !c;
-	int failed = c ? 0 : -1;
-
-	while (!failed && !done) {
-		struct block *b;
-		int got = spool_next(c, 0, &b, err);
-
-		if (got <= 0) {
-			failed = got;
-			break;
-		}
-		failed = cure_block(d, b, s, err);
-		done = position_cmp(&b->events[b->nevents - 1].pos, &d->committed.pos) >= 0;
-		block_drop(b);
-	}
-	spool_cursor_close(c);
-	if (failed)
-		return -1;
-	log_info("table delivers again", "sink", d->context.sink->name, "table", s->name, NULL);
-	pthread_mutex_lock(&d->lock);
-	stopped_remove(&d->stopped, index);
-	pthread_mutex_unlock(&d->lock);
-	checkpoint_copy(&d->upto, &d->committed);
-	return commit(d, err);
-}
-
-/* 0, or -1 when the sink must be opened again; a table that is still refused stays stopped. */
-static int cure_tables(struct deliver *d, struct error *err)
-{
-	if (!d->stopped.n || (d->last_cure && monotonic_us() - d->last_cure < CURE_US))
-		return 0;
-	d->last_cure = monotonic_us();
-	while (d->stopped.n) {
-		if (cure_table(d, 0, err) == 0)
-			continue;
-		if (err->kind == ERR_REJECT) {
-			pthread_mutex_lock(&d->lock);
-			d->tried = true;
-			free(d->stopped.items[0].reason);
-			d->stopped.items[0].reason = xstrdup(err->text);
-			pthread_mutex_unlock(&d->lock);
-			log_warning("table is still refused by the sink", "sink",
-				    d->context.sink->name, "table", d->stopped.items[0].name,
-				    "reason", err->text, NULL);
-		}
-		return -1;
+		free(d->upto.snapshot);
+		d->upto.snapshot = loading_format(&d->loading);
 	}
 	return 0;
 }
@@ -588,7 +300,9 @@ static int load(struct deliver *d, struct error *err)
 	checkpoint_copy(&d->upto, &d->committed);
 	stopped_release(&stopped);
 	state_sink_release(&known);
-	return failed;
+	d->foreign = false;
+	loading_release(&d->loading);
+	return failed ? -1 : loading_parse(d->committed.snapshot, &d->loading, err);
 }
 
 static int verify_fence(struct deliver *d, struct error *err)
@@ -658,7 +372,7 @@ static void start_counting(struct deliver *d)
 /* Nothing to read: commit what is due; REOPEN to try a stopped table again. */
 static int when_idle(struct deliver *d, struct error *err)
 {
-	if (commit_due(d, true) && commit(d, err) < 0)
+	if (commit_due(d, true) && deliver_commit(d, err) < 0)
 		return -1;
 	if (spool_at_end(d->cursor))
 		start_counting(d);
@@ -701,10 +415,10 @@ static int stream(struct deliver *d, struct error *err)
 		int failed = write_block(d, b, err);
 
 		block_drop(b);
-		if (failed || (boundary && commit_due(d, false) && commit(d, err) < 0))
+		if (failed || (boundary && commit_due(d, false) && deliver_commit(d, err) < 0))
 			return -1;
 	}
-	return d->pending ? commit(d, err) : 0;
+	return d->pending ? deliver_commit(d, err) : 0;
 }
 
 static void close_sink(struct deliver *d)
@@ -745,7 +459,7 @@ static int live(struct deliver *d, struct error *err)
 
 	if (begun <= 0)
 		return begun;
-	if (cure_tables(d, err) < 0)
+	if (deliver_cure(d, err) < 0)
 		return -1;
 	d->cursor = spool_seek(d->agent->spool, &d->committed.pos, err);
 	return d->cursor ? stream(d, err) : -1;
@@ -824,12 +538,13 @@ struct deliver *deliver_new(struct agent *a, size_t index, struct error *err)
 
 	d->agent = a;
 	d->ops = c->type->ops;
+	d->loading.never = a->config->snapshot.mode == SNAPSHOT_NEVER;
 	d->context = (struct sink_context){
 		.config = a->config,
 		.sink = c,
 		.tables = a->tables,
 		.index = index,
-		.loaded = a->config->snapshot.mode != SNAPSHOT_NEVER,
+		.loading = &d->loading,
 		.stopping = &a->stopping,
 	};
 	pthread_mutex_init(&d->lock, NULL);
@@ -869,6 +584,7 @@ void deliver_join(struct deliver *d)
 	checkpoint_release(&d->floor);
 	checkpoint_release(&d->upto);
 	stopped_release(&d->stopped);
+	loading_release(&d->loading);
 	pthread_cond_destroy(&d->begun_cond);
 	pthread_mutex_destroy(&d->lock);
 	free(d->filtered);

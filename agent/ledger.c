@@ -436,8 +436,8 @@ static int note_end(struct state *s, const struct load_note *n, enum snapshot_st
 static int apply_note(struct state *s, const struct load_note *n, const struct position *pos,
 		      struct error *err)
 {
-	enum snapshot_state state;
-	bool begun = false, there;
+	enum snapshot_state state = LOAD_WAITING;
+	bool begun = false, there = false;
 	int newer = find_table(s, n, pos, &state, &begun, &there, err);
 
 	if (newer < 0)
@@ -585,7 +585,7 @@ int ledger_get_rereads(struct state *s, const char *schema, const char *name, si
 
 /* --- requests --- */
 
-int ledger_put_request(struct state *s, const struct load_request *r, struct error *err)
+int ledger_put_request(struct state *s, struct load_request *r, struct error *err)
 {
 	pthread_mutex_lock(&s->lock);
 	sqlite3_stmt *q = prepare(s, "INSERT INTO load_request (kind, tables, condition, sink)"
@@ -597,6 +597,7 @@ int ledger_put_request(struct state *s, const struct load_request *r, struct err
 	bind(q, 4, r->sink);
 	int failed = run(s, q, "store a request", err);
 
+	r->id = sqlite3_last_insert_rowid(s->db);
 	pthread_mutex_unlock(&s->lock);
 	return failed;
 }

@@ -81,6 +81,13 @@ MUST_CHECK int load_note_parse(struct str json, struct arena *a, struct load_not
 struct ledger_entry { struct str note; struct position pos; };
 MUST_CHECK int ledger_apply(struct state *s, const struct ledger_entry *e, size_t n, struct error *err);
 
+/*
+ * At the start: what the spool holds beyond the ledger is taken up, from the lowest position of a
+ * table that is not finished; without such a table nothing is read.
+ */
+struct spool;
+MUST_CHECK int ledger_catch_up(struct state *s, struct spool *spool, struct error *err);
+
 /* Keys (Avro) to read again.  ledger_get_rereads: at most `most` of them, oldest first; malloced, each with its tries. */
 struct ledger_key { struct str key; int64_t tries; };
 MUST_CHECK int ledger_put_rereads(struct state *s, struct str schema, struct str name, const struct str *keys, size_t n,
@@ -100,7 +107,7 @@ struct load_request {
 	char			*sink;
 };
 const char *request_kind_name(enum request_kind kind);	/* "start" */
-MUST_CHECK int ledger_put_request(struct state *s, const struct load_request *r, struct error *err);
+MUST_CHECK int ledger_put_request(struct state *s, struct load_request *r, struct error *err);	/* sets r->id */
 /* Cheap when nothing was asked: whether another process has written to state.db since the last call; true the first time. */
 bool ledger_asked(struct state *s);
 MUST_CHECK int ledger_get_requests(struct state *s, struct load_request **out, size_t *n, struct error *err);

@@ -22,7 +22,9 @@ int position_cmp(const struct position *a, const struct position *b)
 
 bool position_same_transaction(const struct position *a, const struct position *b)
 {
-	return a->epoch == b->epoch && a->file == b->file && a->offset == b->offset;
+	/* What stands between transactions has the offset of the one before it. */
+	return a->epoch == b->epoch && a->file == b->file && a->offset == b->offset &&
+	       (a->row < POSITION_BETWEEN) == (b->row < POSITION_BETWEEN);
 }
 
 const char *position_text(const struct position *pos, char out[POSITION_TEXT])

@@ -173,17 +173,9 @@ static int give_up(struct spool *s, const char *what, struct error *err)
 	return -1;
 }
 
-int spool_sync(struct spool *s, struct error *err)
+/* The last segment up to `size`. */
+static int sync_file(struct spool *s, uint64_t size, struct error *err)
 {
-	if (s->fd < 0)
-		return 0;
-	struct segment *g = &s->segments[s->nsegments - 1];
-	AUTO(checkpoint) struct checkpoint newest = { 0 };
-	uint64_t size = g->size;
-
-	if (size == s->synced_offset)
-		return 0;
-	checkpoint_copy(&newest, &s->newest); /* the writer alone changes it */
 	int failed = failpoint_errno("spool_sync");
 
 	if (failed)
@@ -191,10 +183,25 @@ int spool_sync(struct spool *s, struct error *err)
 	if (failed || fdatasync(s->fd) < 0)
 		return give_up(s, "sync", err);
 	s->synced_offset = size;
+	return 0;
+}
+
+/* What is complete is durable: `newest`, which the writer alone changes. */
+static void set_synced(struct spool *s)
+{
 	pthread_mutex_lock(&s->lock);
-	checkpoint_copy(&s->synced, &newest);
+	checkpoint_copy(&s->synced, &s->newest);
 	pthread_mutex_unlock(&s->lock);
 	failpoint("synced");
+}
+
+int spool_sync(struct spool *s, struct error *err)
+{
+	if (s->fd < 0 || s->segments[s->nsegments - 1].size == s->synced_offset)
+		return 0;
+	if (sync_file(s, s->segments[s->nsegments - 1].size, err) < 0)
+		return -1;
+	set_synced(s);
 	return 0;
 }
 
@@ -218,15 +225,19 @@ static int finish_segment(struct spool *s, struct error *err)
 static int start_segment(struct spool *s, const struct position *first, struct error *err)
 {
 	char name[POSITION_TEXT], after[POSITION_TEXT];
+	bool inside =
+		s->written.seq != s->published.seq || s->written.offset != s->published.offset;
 	struct ocf_meta meta[] = {
 		{ "tailrace.format", STR(SPOOL_FORMAT) },
 		{ "tailrace.pipeline", str_z(s->pipeline) },
 		{ "tailrace.after", str_z(position_text(&s->newest.pos, after)) },
+		{ "tailrace.inside", inside ? STR("1") : STR("0") },
 	};
 	struct segment g = {
 		.path = xasprintf("%s/%s.avro", s->dir, position_filename(first, name)),
 		.first = *first,
 		.after = s->newest.pos,
+		.inside = inside,
 	};
 
 	buf_clear(&s->out);
@@ -390,9 +401,14 @@ int spool_append(struct spool *s, struct block *b, struct error *err)
 		goto failed;
 	}
 	failpoint("appended");
-	bool boundary = b->has_boundary;
+	bool boundary = b->has_boundary, only_copy = b->only_copy;
 
+	/* The log cannot give it again: no sink may see it before it is durable. */
+	if (only_copy && sync_file(s, s->segments[s->nsegments - 1].size + s->out.n, err) < 0)
+		goto failed;
 	publish(s, b);
+	if (only_copy)
+		set_synced(s);
 	if (boundary)
 		failpoint("published");
 	if (s->out.room > 4 * BLOCK_TARGET)

@@ -40,11 +40,6 @@ static void close_file(struct spool_cursor *c)
 	c->seq = 0;
 }
 
-static bool starts_whole(const struct segment *g)
-{
-	return g->first.row == 1 || g->first.row >= POSITION_BETWEEN;
-}
-
 struct spool_cursor *spool_seek(struct spool *s, const struct position *from, struct error *err)
 {
 	struct spool_cursor *c = xcalloc(1, sizeof *c);
@@ -62,7 +57,7 @@ struct spool_cursor *spool_seek(struct spool *s, const struct position *from, st
 		const struct segment *g = &s->segments[i];
 
 		/* One that begins inside a transaction needs the one before, unless that is past. */
-		bool whole = starts_whole(g) || position_cmp(from, &g->first) >= 0;
+		bool whole = !g->inside || position_cmp(from, &g->first) >= 0;
 
 		if (g->seq <= s->published.seq && position_cmp(&g->after, from) <= 0 && whole) {
 			c->at = (struct mark){ g->seq, 0 };
@@ -82,6 +77,19 @@ struct spool_cursor *spool_seek(struct spool *s, const struct position *from, st
 		spool_cursor_close(c);
 		return NULL;
 	}
+	return c;
+}
+
+struct spool_cursor *spool_seek_oldest(struct spool *s)
+{
+	struct spool_cursor *c = xcalloc(1, sizeof *c);
+
+	c->spool = s;
+	c->fd = -1;
+	pthread_mutex_lock(&s->lock);
+	c->at = s->nsegments ? (struct mark){ s->segments[0].seq, 0 } : s->published;
+	c->wakes = s->wakes;
+	pthread_mutex_unlock(&s->lock);
 	return c;
 }
 

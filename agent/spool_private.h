@@ -23,6 +23,7 @@ struct segment {
 	char *path;
 	struct position first; /* of its first record */
 	struct position after; /* the last transaction end before its first record */
+	bool inside;	       /* it begins in the middle of a transaction or chunk */
 	struct position last;  /* at or past its last record; zero while it is being written */
 	uint64_t size;	       /* up to the end of its last whole block */
 	int64_t closed_us;     /* wall clock when it was finished */

@@ -80,7 +80,7 @@ static bool parse_filename(const char *name, struct position *out)
 
 /* Opens a segment and checks that it is one of ours. */
 static int open_segment(const struct spool *s, const char *path, int *fd, struct ocf_file *file,
-			struct position *after, struct error *err)
+			struct segment *g, struct error *err)
 {
 	*fd = open(path, O_RDWR | O_CLOEXEC);
 	if (*fd < 0)
@@ -90,7 +90,8 @@ static int open_segment(const struct spool *s, const char *path, int *fd, struct
 		return error_prefix(err, "spool segment %s", path);
 	const struct ocf_meta *format = ocf_meta_find(file, "tailrace.format");
 	const struct ocf_meta *pipeline = ocf_meta_find(file, "tailrace.pipeline");
-	const struct ocf_meta *meta = ocf_meta_find(file, "tailrace.after");
+	const struct ocf_meta *after = ocf_meta_find(file, "tailrace.after");
+	const struct ocf_meta *inside = ocf_meta_find(file, "tailrace.inside");
 
 	struct str unknown = STR("unknown");
 	struct str wrote = format ? format->value : unknown,
@@ -105,8 +106,11 @@ static int open_segment(const struct spool *s, const char *path, int *fd, struct
 	if (!str_eqz(owner, s->pipeline))
 		return fail(err, ERR_FATAL, "spool segment %s belongs to pipeline %.*s, not to %s",
 			    path, STR_FMT(owner), s->pipeline);
-	if (!meta || position_parse(meta->value, after) < 0)
+	if (!after || position_parse(after->value, &g->after) < 0)
 		return fail(err, ERR_FATAL, "spool segment %s says not where it begins", path);
+	/* Version 0.1.0 did not say it and knew no chunks. */
+	g->inside = inside ? !str_eqz(inside->value, "0")
+			   : g->first.row != 1 && g->first.row < POSITION_BETWEEN;
 	return 0;
 }
 
@@ -179,7 +183,7 @@ static int recover_last(struct spool *s, bool newest_file, struct error *err)
 	AUTO(fd) int fd = -1;
 	struct ocf_file file = { 0 };
 	struct scan found = { 0 };
-	int failed = open_segment(s, g->path, &fd, &file, &g->after, err);
+	int failed = open_segment(s, g->path, &fd, &file, g, err);
 
 	if (failed && newest_file && fd >= 0 && err->code == EILSEQ) {
 		/* Made just before the crash: its header never reached the disk, so nothing after it counts. */
@@ -220,18 +224,17 @@ static int recover_earlier(struct spool *s, size_t i, struct error *err)
 {
 	struct segment *g = &s->segments[i];
 	const struct segment *next = g + 1;
-	bool whole = next->first.row == 1 || next->first.row >= POSITION_BETWEEN;
 
-	g->last = whole ? next->after : next->first;
+	g->last = next->inside ? next->first : next->after;
 	if (i > 0 || tables_count(s->tables) > 0)
 		return 0;
 	log_debug("state.db knows no table versions: looking for them in the whole spool", NULL);
 	for (size_t k = 0; k < s->nsegments - 1; k++) {
 		AUTO(fd) int fd = -1;
 		struct ocf_file file = { 0 };
-		struct position after;
+		struct segment known = s->segments[k];
 		struct scan found = { 0 };
-		int failed = open_segment(s, s->segments[k].path, &fd, &file, &after, err) < 0 ||
+		int failed = open_segment(s, known.path, &fd, &file, &known, err) < 0 ||
 			     scan_blocks(s, fd, &file, s->segments[k].path, &found, err) < 0;
 
 		ocf_file_release(&file);
@@ -274,7 +277,7 @@ static int read_after(struct spool *s, size_t i, struct error *err)
 {
 	AUTO(fd) int fd = -1;
 	struct ocf_file file = { 0 };
-	int failed = open_segment(s, s->segments[i].path, &fd, &file, &s->segments[i].after, err);
+	int failed = open_segment(s, s->segments[i].path, &fd, &file, &s->segments[i], err);
 
 	ocf_file_release(&file);
 	return failed;

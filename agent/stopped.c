@@ -10,7 +10,8 @@
 static void push(struct stopped *s, char *name, const struct position *first, const char *reason)
 {
 	s->items = xrealloc(s->items, (s->n + 1) * sizeof *s->items);
-	s->items[s->n++] = (struct stopped_table){ name, *first, reason ? xstrdup(reason) : NULL };
+	s->items[s->n++] =
+		(struct stopped_table){ name, *first, reason ? xstrdup(reason) : NULL, -1 };
 }
 
 int stopped_parse(const char *json, struct stopped *out, struct error *err)
@@ -62,8 +63,10 @@ char *stopped_format(const struct stopped *s)
 	return buf_z(&out);
 }
 
-static bool is_table(const char *name, const struct table *t)
+bool stopped_is(const struct stopped_table *s, const struct table *t)
 {
+	const char *name = s->name;
+
 	return strncmp(name, t->schema.p, t->schema.n) == 0 && name[t->schema.n] == '.' &&
 	       str_eqz(t->name, name + t->schema.n + 1);
 }
@@ -71,7 +74,7 @@ static bool is_table(const char *name, const struct table *t)
 const struct stopped_table *stopped_find(const struct stopped *s, const struct table *t)
 {
 	for (size_t i = 0; i < s->n; i++)
-		if (is_table(s->items[i].name, t))
+		if (stopped_is(&s->items[i], t))
 			return &s->items[i];
 	return NULL;
 }

@@ -12,6 +12,7 @@ struct stopped_table {
 	char *name; /* "public.orders" */
 	struct position first;
 	char *reason; /* of this process; NULL after a restart */
+	int loading; /* at `first` the table was being loaded: 1, 0, -1: not known, after a restart */
 };
 
 struct stopped {
@@ -21,6 +22,7 @@ struct stopped {
 
 MUST_CHECK int stopped_parse(const char *json, struct stopped *out, struct error *err);
 char *stopped_format(const struct stopped *s); /* malloced JSON; NULL when there is none */
+bool stopped_is(const struct stopped_table *s, const struct table *t);
 const struct stopped_table *stopped_find(const struct stopped *s, const struct table *t);
 void stopped_add(struct stopped *s, const struct table *t, const struct position *first,
 		 const char *reason);

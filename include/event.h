@@ -42,6 +42,7 @@ struct block {
 	size_t		nbytes;
 	struct event	*events;	/* point into bytes; owned */
 	size_t		nevents;
+	bool		only_copy;	/* ends a gap or a snapshot's chunk, which the log cannot give again */
 	bool		has_boundary;	/* the last event is a COMMIT, HEARTBEAT or GAP: a sink may commit after it */
 };
 

@@ -39,7 +39,8 @@ struct checkpoint {
 };
 
 int  position_cmp(const struct position *a, const struct position *b);	/* <0, 0, >0 */
-bool position_same_transaction(const struct position *a, const struct position *b);	/* epoch, file, offset */
+bool position_same_transaction(const struct position *a, const struct position *b);	/* epoch, file, offset; within a transaction or
+														 * between two */
 void position_format(const struct position *pos, struct buf *out);	/* "1/0/16B3748/7" */
 int  position_parse(struct str text, struct position *out);		/* 0, or -1 if it is not one */
 #define POSITION_TEXT	64

@@ -18,6 +18,7 @@ struct sink {
 	size_t			commit_rows, commit_bytes;
 };
 struct findings;
+struct loading;
 
 enum {
 	SINK_COMMITS_ON_ROLL = 1 << 0,	/* does not commit when idle, but when due() says so, at a stop and at --until-idle */
@@ -30,8 +31,9 @@ struct sink_context {
 	size_t			index;		/* bit in table->sinks */
 	bool			fenced;		/* this process raised the fence before: only check it (ERR_FATAL, EXIT_FENCED) */
 	int64_t			fence;		/* the fence it raised, when `fenced` */
-	bool			loaded;		/* tables count as completely loaded: an update with absent columns that
-						 * finds no row is rejected, not skipped */
+	const struct loading	*loading;	/* loading_has() (agent/loading.h): the table's copy is not complete yet, and an
+						 * update with absent columns that finds no row is skipped, not rejected;
+						 * as of the event at hand.  NULL: every table is complete */
 	const atomic_bool	*stopping;	/* long waits end with ERR_RETRY once it is set; NULL: never */
 };
 

@@ -55,6 +55,8 @@ void spool_synced(struct spool *s, struct checkpoint *out);	/* the last that is 
 
 /* The first event after `from` (zero: the very first).  ERR_FATAL EXIT_LOG_GONE if that is older than the spool keeps. */
 struct spool_cursor *spool_seek(struct spool *s, const struct position *from, struct error *err);
+/* The first event that is there: it may stand inside a transaction. */
+struct spool_cursor *spool_seek_oldest(struct spool *s);
 /* Nothing is published that this cursor has not given.  Any thread. */
 bool spool_at_end(struct spool_cursor *c);
 /* The next block of complete transactions, from memory or disk: 1 and *out (the caller drops it), 0 after

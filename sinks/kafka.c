@@ -138,7 +138,8 @@ static int huge(struct kafka *k, const struct event *last, struct error *err)
 	position_text(&last->pos, pos);
 	if (k->set->on_huge == ON_HUGE_STOP)
 		return fail(err, ERR_FATAL,
-			    "a source transaction (it is at %s) lasts longer than "
+			    "a source transaction, or a table without a key that is loaded (it "
+			    "is at %s), lasts longer than "
 			    "transaction_timeout allows: raise it, and the broker's "
 			    "transaction.max.timeout.ms, or set on_huge = split",
 			    pos);
@@ -195,13 +196,18 @@ static int write_events(struct kafka *k, const struct event *e, size_t n, struct
 	return kafka_delivered(k, err);
 }
 
+static bool ends_transaction(const struct event *e)
+{
+	return e->op == CHANGE_COMMIT || e->op == CHANGE_HEARTBEAT || e->op == CHANGE_GAP;
+}
+
 static int kafka_write(struct sink *sink, const struct event *e, size_t n, struct error *err)
 {
 	struct kafka *k = (struct kafka *)sink;
 
 	if (write_events(k, e, n, err))
 		return err->kind == ERR_REJECT ? -1 : give_up(k, err);
-	if (!n || !k->open || e[n - 1].op == CHANGE_COMMIT || e[n - 1].pos.row >= POSITION_BETWEEN)
+	if (!n || !k->open || ends_transaction(&e[n - 1]))
 		return 0;
 	return huge(k, &e[n - 1], err);
 }

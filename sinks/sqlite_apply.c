@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "loading.h"
 #include "log.h"
 #include "metric.h"
 #include "sqlite.h"
@@ -135,7 +136,7 @@ static int not_found(struct sqlite *k, struct sqlite_version *v, struct error *e
 {
 	const struct table *t = v->table;
 
-	if (k->ctx.loaded)
+	if (!loading_has(k->ctx.loading, t))
 		return fail(err, ERR_REJECT,
 			    "an update of %.*s.%.*s does not carry all columns and table %s has no "
 			    "such row; load the table again",
@@ -286,7 +287,7 @@ static int update_unkeyed(struct sqlite *k, struct sqlite_version *v, const stru
 		return n < 0 ? -1 : 0;
 	if (is_partial(t, e))
 		return not_found(k, v, err);
-	if (k->ctx.loaded)
+	if (!loading_has(k->ctx.loading, t))
 		return fail(
 			err, ERR_REJECT,
 			"an update of %.*s.%.*s finds no row in table %s that equals the old one; "

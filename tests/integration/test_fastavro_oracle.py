@@ -138,7 +138,7 @@ def test_envelopes(samples):
             assert source["position"] == event["position"]
             assert (source["schema"], source["table"]) == (event["schema"], event["table"])
             assert source["ts_us"] == event["ts_us"]
-            assert source["snapshot"] == ("true" if event["snapshot"] else "false")
+            assert source["snapshot"] == ("incremental" if event["snapshot"] else "false")
             assert got["transaction"]["total_order"] == i
     assert ops == set("cudrt")
 

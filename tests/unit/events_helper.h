@@ -150,6 +150,21 @@ __attribute__((unused)) static void put_commit(struct events *h)
 	events_put(h, CHANGE_COMMIT, NULL, NULL, NULL);
 }
 
+/* A snapshot's chunk right behind the last transaction: it has its offset. */
+__attribute__((unused)) static void put_chunk(struct events *h, struct str note)
+{
+	if (h->pos.row < POSITION_BETWEEN)
+		h->pos.row = POSITION_BETWEEN;
+
+	struct change c = { .op = CHANGE_BEGIN,
+			    .pos = h->pos,
+			    .commit_us = INT64_C(1767323045678901),
+			    .content = note };
+
+	c.pos.row = ++h->pos.row;
+	spool_record_put(&h->bytes, &c, &h->scratch);
+}
+
 #define put_insert(h, t, ...)      events_put(h, CHANGE_INSERT, t, NULL, ROW(__VA_ARGS__))
 #define put_read(h, t, ...)        events_put(h, CHANGE_READ, t, NULL, ROW(__VA_ARGS__))
 #define put_update(h, t, old, ...) events_put(h, CHANGE_UPDATE, t, old, ROW(__VA_ARGS__))

@@ -9,6 +9,7 @@
 #include "events_helper.h"
 #include "../../sinks/settings.h"
 #include "check.h"
+#include "loading.h"
 #include "log.h"
 
 struct fixture {
@@ -17,6 +18,7 @@ struct fixture {
 	struct sink_config sink_config;
 	struct sqlite_settings set;
 	struct sink_context context;
+	struct loading loading; /* no table is complete, until a test says otherwise */
 	struct sink *sink;
 	int64_t fence;
 	char *folder, *answer;
@@ -58,7 +60,9 @@ __attribute__((unused)) static int fixture_setup(void **state)
 					   .evolve = EVOLVE_ADD };
 	f->config.pipeline.name = pipeline_name;
 	f->sink_config = (struct sink_config){ .name = sink_name, .settings = &f->set };
+	f->loading.never = true;
 	f->context = (struct sink_context){ .config = &f->config,
+					    .loading = &f->loading,
 					    .sink = &f->sink_config,
 					    .tables = f->h.tables };
 	fixture_open(f);
@@ -72,6 +76,7 @@ __attribute__((unused)) static int fixture_teardown(void **state)
 
 	fixture_close(f);
 	events_release(&f->h);
+	loading_release(&f->loading);
 	folder_remove(f->folder);
 	free(f->set.path);
 	free(f->answer);

@@ -180,9 +180,48 @@ static void images_by_operation(void **state)
 		assert_at(o, "unrepresentable", want[i].unrepresentable);
 		assert_at(o, "unrepresentable_before", "null");
 		assert_at(o, "transaction", "null");
-		assert_at(o, "source.snapshot", want[i].op == 'r' ? "\"true\"" : "\"false\"");
+		assert_at(o, "source.snapshot",
+			  want[i].op == 'r' ? "\"incremental\"" : "\"false\"");
 		json_decref(o);
 	}
+}
+
+/* A chunk's row: an ordinal that a reader's long can hold, the position in full, no file of the log. */
+static void a_row_of_a_chunk(void **state)
+{
+	struct event e = the_update();
+	struct avro_source src = source;
+	const struct event begin = { .op = CHANGE_BEGIN,
+				     .pos = { 1, 0, 0x100, 1 },
+				     .prefix = STR("0-1-2"),
+				     .content = STR("binlog.000007") };
+	const struct event chunk = { .op = CHANGE_BEGIN,
+				     .pos = { 1, 0, 0x100, POSITION_BETWEEN + 1 },
+				     .content = STR("{\"load\":\"rows\"}") };
+
+	(void)state;
+	src.tables = NULL;
+	avro_source_begin(&src, &begin);
+	assert_true(str_eqz(src.gtid, "0-1-2") && str_eqz(src.file, "binlog.000007"));
+	avro_source_begin(&src, &chunk);
+	assert_null(src.gtid.p);
+	assert_null(src.file.p);
+	avro_source_release(&src);
+
+	e.pos.row = POSITION_BETWEEN + 12;
+	json_t *o = envelope(&e, 'r', -1);
+
+	assert_at(o, "op", "\"r\"");
+	assert_at(o, "source.row", "12");
+	assert_at(o, "source.position", "\"1/0/16B3748/9223372036854775820\"");
+	assert_at(o, "source.lsn.long", "23803720");
+	assert_at(o, "source.snapshot", "\"incremental\"");
+	json_decref(o);
+	o = flat(&e, 'r');
+	assert_at(o, "__op.string", "\"r\"");
+	assert_at(o, "__deleted.string", "\"false\"");
+	assert_at(o, "__position.string", "\"1/0/16B3748/9223372036854775820\"");
+	json_decref(o);
 }
 
 static void extremes(void **state)
@@ -199,7 +238,7 @@ static void extremes(void **state)
 	assert_at(o, "source.position",
 		  "\"4294967295/4294967295/FFFFFFFFFFFFFFFF/18446744073709551615\"");
 	assert_at(o, "source.ts_ms", "-1");
-	assert_at(o, "source.row", "-1");
+	assert_at(o, "source.row", "9223372036854775807");
 	assert_at(o, "source.txId.long", "-1");
 	json_decref(o);
 	e.xid = 0;
@@ -361,8 +400,13 @@ static void damaged_events(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(members),        TEST(images_by_operation), TEST(extremes),
-		TEST(flat_form),      TEST(events_json),         TEST(events_without_a_row),
+		TEST(members),
+		TEST(images_by_operation),
+		TEST(extremes),
+		TEST(a_row_of_a_chunk),
+		TEST(flat_form),
+		TEST(events_json),
+		TEST(events_without_a_row),
 		TEST(damaged_events),
 	};
 

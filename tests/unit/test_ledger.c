@@ -6,7 +6,9 @@
 #include <sqlite3.h>
 #include <unistd.h>
 
-#include "ledger.h"
+#include "../../agent/ledger.h"
+#include "../../agent/block.h"
+#include "spool.h"
 
 static char dir[64];
 static struct error err;
@@ -79,9 +81,11 @@ static struct ledger_range two_ranges[] = {
 
 static struct ledger_table orders(void)
 {
+	static char schema[] = "public", name[] = "or'ders";
+
 	return (struct ledger_table){
-		.schema = TEXT("public"),
-		.name = TEXT("or'ders"),
+		.schema = schema,
+		.name = name,
 		.estimate = 1000,
 		.asked_us = 11,
 		.ranges = two_ranges,
@@ -490,6 +494,86 @@ static void damage(void **state)
 	assert_int_equal(err.kind, ERR_FATAL);
 }
 
+/* --- the spool is ahead of the ledger --- */
+
+static const struct tables_config tables_config = { .pipeline = "t",
+						    .connector = "postgresql",
+						    .database = "d" };
+static const struct spool_config spool_config = {
+	.sync = 100000, .segment = 1000, .max_bytes = 1 << 20, .compression_level = 1
+};
+
+static void spool_note(struct spool *spool, struct load_note n, uint64_t lsn, uint64_t row)
+{
+	AUTO(free) char *json = load_note_format(&n);
+	struct block_builder bb = { 0 };
+	struct change c = { .op = CHANGE_BEGIN,
+			    .pos = { 1, 0, lsn, POSITION_BETWEEN + row },
+			    .content = str_z(json) };
+
+	block_builder_add(&bb, &c);
+	c = (struct change){ .op = CHANGE_COMMIT,
+			     .pos = { 1, 0, lsn, POSITION_BETWEEN + row + 1 },
+			     .resume = STR("{}") };
+	block_builder_add(&bb, &c);
+	if (spool_append(spool, block_seal(&bb), &err) < 0)
+		test_failed("%s\n", err.text);
+	block_builder_release(&bb);
+}
+
+static void catching_up(void **state)
+{
+	AUTO(free) char *path = xasprintf("%s/spool", dir);
+	AUTO(free) char *clean = xasprintf("rm -r '%s'", path);
+	struct tables *known = tables_new(&tables_config);
+	struct spool *spool = spool_open(path, "t", &spool_config, 0, known, &err);
+	struct load_note n = { .schema = STR("public"), .name = STR("or'ders") };
+
+	(void)state;
+	assert_non_null(spool);
+	put_orders();
+	assert_int_equal(ledger_catch_up(s, spool, &err), 0); /* nothing there yet */
+	spool_note(spool, n, 100, 1);
+	n.kind = NOTE_ROWS;
+	n.rows = 10;
+	n.last = STR("(10)");
+	spool_note(spool, n, 100, 3);
+	assert_int_equal(ledger_catch_up(s, spool, &err), 0);
+	for (int i = 0; i < 600; i++) /* more than one transaction of state.db takes */
+		spool_note(spool, n, 200, 3 + 2 * (uint64_t)i);
+	assert_int_equal(ledger_catch_up(s, spool, &err), 0);
+	assert_int_equal(ledger_catch_up(s, spool, &err), 0);
+	struct ledger_table t = only();
+
+	assert_int_equal(t.rows, 6010);
+	assert_int_equal(t.state, LOAD_RUNNING);
+	assert_int_equal(t.position.row, POSITION_BETWEEN + 3 + 2 * 599);
+	ledger_table_release(&t);
+
+	/* The ledger asks for more than retention has kept: what is there is taken up. */
+	struct position upto = { 1, 0, 200, POSITION_BETWEEN + 900 };
+
+	put_orders();
+	assert_int_equal(spool_forget(spool, &upto, &err), 0);
+	n.kind = NOTE_BEGIN;
+	spool_note(spool, n, 300, 1);
+	n.kind = NOTE_END;
+	spool_note(spool, n, 300, 3);
+	assert_int_equal(ledger_catch_up(s, spool, &err), 0);
+	t = only();
+	assert_int_equal(t.state, LOAD_DONE);
+	assert_int_equal(t.rows, 0); /* those before the BEGIN are an earlier load's */
+	ledger_table_release(&t);
+	spool_note(spool, n, 300, 5);
+	assert_int_equal(ledger_catch_up(s, spool, &err), 0); /* all have ended: not read */
+	t = only();
+	assert_int_equal(t.position.row, POSITION_BETWEEN + 3);
+	ledger_table_release(&t);
+	spool_close(spool);
+	tables_free(known);
+	assert_int_equal(system(clean), 0);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -500,7 +584,7 @@ int main(void)
 		TEST(a_load),           TEST(states_that_stay),
 		TEST(a_lost_ledger),    TEST(one_transaction),
 		TEST(rereads),          TEST(requests),
-		TEST(damage),
+		TEST(damage),           TEST(catching_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

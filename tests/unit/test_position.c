@@ -45,6 +45,14 @@ static void a_transaction_is_all_but_the_row(void **state)
 	assert_false(position_same_transaction(&a, &offset));
 	assert_false(position_same_transaction(&a, &file));
 	assert_false(position_same_transaction(&a, &epoch));
+
+	/* A heartbeat or a chunk right behind it has its offset. */
+	struct position beat = { 1, 2, 3, POSITION_BETWEEN },
+			chunk = { 1, 2, 3, POSITION_BETWEEN + 7 };
+
+	assert_false(position_same_transaction(&a, &beat));
+	assert_false(position_same_transaction(&chunk, &a));
+	assert_true(position_same_transaction(&beat, &chunk));
 }
 
 static void text_and_back(void **state)

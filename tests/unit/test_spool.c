@@ -31,6 +31,18 @@ struct world {
 	struct batch batch;
 };
 
+/* In place of the C library's. */
+static bool sync_fails;
+
+int fdatasync(int fd)
+{
+	if (sync_fails) {
+		errno = EIO;
+		return -1;
+	}
+	return fsync(fd);
+}
+
 static const struct tables_config tables_config = { .pipeline = "t",
 						    .connector = "postgresql",
 						    .database = "d" };
@@ -139,7 +151,7 @@ static void put(struct world *w, enum change_op op, uint64_t lsn, uint64_t row, 
 	c->xid = lsn;
 	c->commit_us = (int64_t)lsn;
 	snprintf(resume, sizeof resume, SYSTEM, (unsigned long long)lsn + 8);
-	if (op == CHANGE_COMMIT || op == CHANGE_HEARTBEAT)
+	if (op == CHANGE_COMMIT || op == CHANGE_HEARTBEAT || op == CHANGE_GAP)
 		c->resume = arena_copy(&w->batch.arena, str_z(resume));
 	if (op == CHANGE_INSERT) {
 		struct value *v = batch_row(&w->batch, w->table);
@@ -223,7 +235,7 @@ static const char *read_all(struct world *w, struct position from)
 							 "%llu:%zu ", (unsigned long long)begun,
 							 rows);
 				begun = 0;
-			} else if (e->op == CHANGE_HEARTBEAT) {
+			} else if (e->op == CHANGE_HEARTBEAT || e->op == CHANGE_GAP) {
 				used += (size_t)snprintf(text + used, sizeof text - used, "%llu:h ",
 							 (unsigned long long)e->pos.offset);
 			}
@@ -536,6 +548,116 @@ static void test_synced_follows_sync(void **state)
 	checkpoint_release(&synced);
 }
 
+/* --- snapshots: chunks between transactions --- */
+
+/* At the offset of the last transaction, `first` rows behind its heartbeat's place; a block a row. */
+static void chunk(struct world *w, uint64_t lsn, uint64_t first, int rows, const char *note)
+{
+	uint64_t row = POSITION_BETWEEN + first;
+
+	put(w, CHANGE_BEGIN, lsn, row++, NULL);
+	for (int i = 0; i < rows; i++) {
+		put(w, CHANGE_INSERT, lsn, row++, note);
+		append(w);
+	}
+	put(w, CHANGE_COMMIT, lsn, row, NULL);
+	append(w);
+}
+
+/* The log cannot give a chunk again: no sink sees it before it is synced. */
+static void test_a_chunk_is_synced_first(void **state)
+{
+	struct world *w = *state;
+	struct checkpoint synced = { 0 };
+	struct error err;
+
+	transaction(w, 100, 1, "a");
+	spool_synced(w->spool, &synced);
+	assert_null(synced.resume);
+	chunk(w, 100, 1, 2, "r");
+	spool_synced(w->spool, &synced);
+	assert_int_equal(synced.pos.row, POSITION_BETWEEN + 4);
+	assert_string_equal(synced.resume, "{\"system\":\"1\",\"timeline\":1,\"lsn\":\"0/6C\"}");
+
+	/* The disk fails: what was not synced is not seen, and not there at the next start. */
+	transaction(w, 200, 1, "b");
+	put(w, CHANGE_BEGIN, 200, POSITION_BETWEEN + 1, NULL);
+	put(w, CHANGE_COMMIT, 200, POSITION_BETWEEN + 2, NULL);
+	sync_fails = true;
+	assert_int_equal(spool_append(w->spool, block_seal(&w->builder), &err), -1);
+	sync_fails = false;
+	assert_non_null(strstr(err.text, "cannot sync"));
+	assert_string_equal(read_all(w, (struct position){ 1, 0, 100, POSITION_BETWEEN + 4 }),
+			    "200:1 ");
+	reopen(w);
+	spool_newest(w->spool, &synced);
+	assert_int_equal(synced.pos.row, POSITION_BETWEEN + 4);
+	checkpoint_release(&synced);
+}
+
+static void test_a_gap_is_synced_first(void **state)
+{
+	struct world *w = *state;
+	struct checkpoint synced = { 0 };
+
+	put(w, CHANGE_GAP, 100, POSITION_BETWEEN, NULL);
+	append(w);
+	spool_synced(w->spool, &synced);
+	assert_int_equal(synced.pos.offset, 100);
+	checkpoint_release(&synced);
+}
+
+/* A segment that begins inside a chunk is not where a sink before the chunk begins to read. */
+static void test_a_chunk_over_segments(void **state)
+{
+	struct world *w = *state;
+	AUTO(free) char *text = noise(100000);
+
+	w->config.segment = 100000;
+	transaction(w, 100, 1, "a");
+	chunk(w, 100, 1, 6, text);
+	chunk(w, 100, 9, 1, "small");
+	chunk(w, 100, 12, 4, text);
+	for (int again = 0; again < 2; again++) {
+		assert_string_equal(read_all(w, (struct position){ 1, 0, 100, 3 }),
+				    "100:6 100:1 100:4 ");
+		assert_string_equal(read_all(w,
+					     (struct position){ 1, 0, 100, POSITION_BETWEEN + 8 }),
+				    "100:1 100:4 ");
+		assert_string_equal(read_all(w,
+					     (struct position){ 1, 0, 100, POSITION_BETWEEN + 11 }),
+				    "100:4 ");
+		reopen(w);
+	}
+	transaction(w, 200, 1, "b");
+	assert_string_equal(read_all(w, (struct position){ 1, 0, 100, POSITION_BETWEEN + 17 }),
+			    "200:1 ");
+}
+
+/* What is left when the oldest segments are gone. */
+static void test_seek_oldest(void **state)
+{
+	struct world *w = *state;
+	AUTO(free) char *text = noise(100000);
+	struct position upto = { 1, 0, 100, UINT64_MAX };
+	struct block *b;
+	struct error err;
+	struct spool_cursor *c = spool_seek_oldest(w->spool);
+
+	assert_int_equal(spool_next(c, 0, &b, &err), 0);
+	spool_cursor_close(c);
+	w->config.segment = 1000;
+	transaction(w, 100, 1, text);
+	transaction(w, 200, 1, text);
+	assert_int_equal(spool_forget(w->spool, &upto, &err), 0);
+	assert_null(spool_seek(w->spool, &(struct position){ 0 }, &err));
+	c = spool_seek_oldest(w->spool);
+	assert_int_equal(spool_next(c, 0, &b, &err), 1);
+	assert_int_equal(b->events[0].pos.offset, 200);
+	block_drop(b);
+	spool_cursor_close(c);
+}
+
 /* A lost state.db: versions come back from the schema records, and keep their ids. */
 static void test_versions_come_back(void **state)
 {
@@ -592,6 +714,10 @@ int main(void)
 		T(test_unknown_format_and_other_pipeline),
 		T(test_forget),
 		T(test_synced_follows_sync),
+		T(test_a_chunk_is_synced_first),
+		T(test_a_gap_is_synced_first),
+		T(test_a_chunk_over_segments),
+		T(test_seek_oldest),
 		T(test_versions_come_back),
 		T(test_large_and_mixed_blocks),
 	};
