@@ -440,19 +440,18 @@ static void requests(void **state)
 	assert_false(ledger_asked(s));
 	put_orders(); /* its own */
 	assert_false(ledger_asked(s));
-	assert_int_equal(ledger_put_request(command,
-					    &(struct load_request){ 0, REQUEST_START,
-								    TEXT("public.*"),
-								    TEXT("a = 'b'"), TEXT("lake") },
-					    &err),
-			 0);
+	struct load_request first = { 0, REQUEST_START, TEXT("public.*"), TEXT("a = 'b'"),
+				      TEXT("lake") },
+			    second = { .kind = REQUEST_CANCEL };
+
+	assert_int_equal(ledger_put_request(command, &first, &err), 0);
 	assert_true(ledger_asked(s));
 	assert_false(ledger_asked(s));
-	assert_int_equal(ledger_put_request(command,
-					    &(struct load_request){ .kind = REQUEST_CANCEL }, &err),
-			 0);
+	assert_int_equal(ledger_put_request(command, &second, &err), 0);
 	assert_int_equal(ledger_get_requests(s, &got, &n, &err), 0);
 	assert_int_equal(n, 2);
+	assert_int_equal(got[0].id, first.id);
+	assert_int_equal(got[1].id, second.id);
 	assert_int_equal(got[0].kind, REQUEST_START);
 	assert_string_equal(got[0].tables, "public.*");
 	assert_string_equal(got[0].where, "a = 'b'");
