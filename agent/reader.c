@@ -266,7 +266,7 @@ static int note_first(struct reader *r, bool first, struct error *err)
 	struct agent *a = r->agent;
 
 	if (first)
-		return snapshot_first(a->state, NULL, err);
+		return snapshot_first(a, NULL, err);
 	for (size_t i = 0; i < a->nsinks; i++) {
 		struct deliver_view v;
 
@@ -274,7 +274,7 @@ static int note_first(struct reader *r, bool first, struct error *err)
 		bool fresh = !v.known && !v.detached && !v.floor.resume;
 
 		checkpoint_release(&v.floor);
-		if (fresh && snapshot_first(a->state, v.name, err) < 0)
+		if (fresh && snapshot_first(a, v.name, err) < 0)
 			return -1;
 	}
 	return 0;

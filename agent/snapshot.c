@@ -83,7 +83,6 @@ static void free_keys(struct load *l)
 	l->keys = NULL;
 	l->keys_again = NULL;
 	l->nkeys = 0;
-	l->settling = false;
 }
 
 static void drop_jobs(struct snapshot *s, struct load *l)
@@ -138,6 +137,9 @@ struct load *load_restart(struct snapshot *s, struct load *l, const char *why)
 	n->bytes = l->bytes;
 	n->estimate = l->estimate;
 	n->last = l->last;
+	n->state = LOAD_RUNNING;
+	n->phase = PHASE_FRESH;
+	n->begun_us = monotonic_us();
 	l->retired = true;
 	drop_jobs(s, l);
 	n->next = s->loads;
@@ -173,8 +175,16 @@ static struct load *find_load(struct snapshot *s, const char *schema, const char
 
 static void forget_settled(struct snapshot *s, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
-		free(s->settled[i].note);
+	for (size_t i = 0; i < n; i++) {
+		struct settled *e = &s->settled[i];
+
+		if (e->reread)
+			free_keys(e->load);
+		if (e->begin && e->load->phase == PHASE_BEGUN)
+			e->load->phase = PHASE_WAITING;
+		e->load->refs--;
+		free(e->note);
+	}
 	memmove(s->settled, s->settled + n, (s->nsettled - n) * sizeof *s->settled);
 	s->nsettled -= n;
 }
@@ -204,26 +214,22 @@ static int settle(struct snapshot *s, struct error *err)
 	while (n < s->nsettled && position_cmp(&s->settled[n].pos, &synced.pos) <= 0)
 		n++;
 	AUTO(free) struct ledger_entry *e = xcalloc(n + 1, sizeof *e);
-	AUTO(free) struct load **rereads = xcalloc(n + 1, sizeof *rereads);
+	AUTO(free) struct settled *done = xcalloc(n + 1, sizeof *done);
 
 	for (size_t i = 0; i < n; i++) {
-		e[i] = (struct ledger_entry){ str_z(s->settled[i].note), s->settled[i].pos };
-		rereads[i] = s->settled[i].load;
+		done[i] = s->settled[i];
+		e[i] = (struct ledger_entry){ str_z(done[i].note), done[i].pos };
 	}
 	pthread_mutex_unlock(&s->lock);
 	if (n == 0)
 		return 0;
 	rc = ledger_apply(s->agent->state, e, n, err);
 	for (size_t i = 0; i < n && rc == 0; i++)
-		if (rereads[i])
-			rc = settle_keys(s, rereads[i], err);
+		if (done[i].reread)
+			rc = settle_keys(s, done[i].load, err);
 	pthread_mutex_lock(&s->lock);
-	for (size_t i = 0; i < n; i++)
-		if (rereads[i]) {
-			free_keys(rereads[i]);
-			rereads[i]->refs--;
-		}
-	forget_settled(s, n);
+	if (rc == 0)
+		forget_settled(s, n);
 	pthread_mutex_unlock(&s->lock);
 	return rc;
 }
@@ -233,9 +239,14 @@ static int settle(struct snapshot *s, struct error *err)
 #define LOAD_FOR                                                                                   \
 	"load_for" /* state.db: whom the tables are to be loaded for: "*" or a sink; set with the place itself */
 
-int snapshot_first(struct state *state, const char *sink, struct error *err)
+int snapshot_first(struct agent *a, const char *sink, struct error *err)
 {
+	struct state *state = a->state;
 	AUTO(free) char *have = NULL;
+
+	pthread_mutex_lock(&a->snapshot->lock);
+	a->snapshot->first = true;
+	pthread_mutex_unlock(&a->snapshot->lock);
 
 	if (state_get(state, LOAD_FOR, &have, err) < 0)
 		return -1;
@@ -273,10 +284,15 @@ static const struct ledger_table *known_table(const struct plan *p, const struct
 /* Does a sink's checkpoint say that the table is being loaded, which the ledger has lost? */
 static bool sinks_await(struct snapshot *s, const struct copy_table *t)
 {
+	const struct table named = { .schema = str_z(t->schema), .name = str_z(t->name) };
+	struct loading loading = { 0 };
+
 	for (size_t i = 0; i < s->agent->nsinks; i++)
-		if (deliver_awaits(s->agent->sinks[i], t->schema, t->name))
-			return true;
-	return false;
+		deliver_loading(s->agent->sinks[i], &loading);
+	bool has = loading_has(&loading, &named);
+
+	loading_release(&loading);
+	return has;
 }
 
 /* What the ledger is to say of a table that it does not know, or that is to be loaded anew. */
@@ -335,8 +351,7 @@ static void fill_in(struct load *l, const struct copy_table *found)
 
 static bool was_begun(const struct ledger_table *t)
 {
-	return (t->state == LOAD_RUNNING || t->state == LOAD_PAUSED) && t->nranges > 0 &&
-	       t->begun_us > 0;
+	return (t->state == LOAD_RUNNING || t->state == LOAD_PAUSED) && t->begun_us > 0;
 }
 
 static void take_up(struct snapshot *s, const struct ledger_table *t)
@@ -353,7 +368,7 @@ static void take_up(struct snapshot *s, const struct ledger_table *t)
 		take_ranges(l, t);
 		l->splice = splice_add(s->splice, str_z(l->schema), str_z(l->name));
 	}
-	l->phase = was_begun(t) ? PHASE_KNOWN : PHASE_WAITING;
+	l->phase = was_begun(t) ? PHASE_KNOWN : PHASE_BEGIN;
 	struct load **p = &s->loads;
 
 	while (*p)
@@ -397,7 +412,7 @@ static int take_up_all(struct snapshot *s, struct plan *p, struct error *err)
 			old = find_load(s, t->schema, t->name);
 			fill_in(old, found);
 			if (old->phase == PHASE_KNOWN)
-				old->phase = PHASE_READING;
+				old->phase = old->nranges ? PHASE_READING : PHASE_WAITING;
 		}
 	}
 	pthread_mutex_unlock(&s->lock);
@@ -622,6 +637,11 @@ static int take_up_begun(struct snapshot *s, struct error *err)
 
 	if (ledger_load(s->agent->state, &known, &n, err) < 0)
 		return -1;
+	AUTO(free) char *load_for = NULL;
+
+	if (state_get(s->agent->state, LOAD_FOR, &load_for, err) < 0)
+		return -1;
+	s->first = load_for != NULL;
 	s->planned = s->config->snapshot.mode == SNAPSHOT_NEVER;
 	for (size_t i = 0; i < n; i++) {
 		bool open = known[i].state == LOAD_RUNNING || known[i].state == LOAD_WAITING ||
@@ -631,6 +651,7 @@ static int take_up_begun(struct snapshot *s, struct error *err)
 		if (was_begun(&known[i]))
 			take_up(s, &known[i]);
 	}
+	s->busy = !s->planned || s->loads;
 	ledger_tables_free(known, n);
 	return 0;
 }
@@ -651,6 +672,21 @@ static void reap(struct snapshot *s)
 	}
 }
 
+static int put_fresh(struct snapshot *s, const struct load *l, struct error *err)
+{
+	const struct ledger_table t = { .schema = l->schema,
+					.name = l->name,
+					.where = l->where,
+					.sink = l->sink,
+					.by_name = l->by_name,
+					.state = LOAD_WAITING,
+					.estimate = l->estimate,
+					.asked_us = wall_clock_us(),
+					.position = l->last };
+
+	return ledger_put_table(s->agent->state, &t, err);
+}
+
 /* States that the ledger is to keep. */
 static int put_states(struct snapshot *s, struct error *err)
 {
@@ -659,18 +695,25 @@ static int put_states(struct snapshot *s, struct error *err)
 		AUTO(free) char *reason = NULL;
 
 		pthread_mutex_lock(&s->lock);
-		for (l = s->loads; l && !(l->put && !l->retired); l = l->next)
+		for (l = s->loads; l && (l->retired || !(l->put || l->phase == PHASE_FRESH));
+		     l = l->next)
 			;
+		bool fresh = l && l->phase == PHASE_FRESH;
+
 		if (l) {
 			l->put = false;
+			l->phase = fresh ? PHASE_BEGIN : l->phase;
 			reason = l->reason ? xstrdup(l->reason) : NULL;
 		}
 		pthread_mutex_unlock(&s->lock);
 		if (!l)
 			return 0;
-		/* Loads are freed by this thread alone. */
-		if (ledger_put_state(s->agent->state, l->schema, l->name, l->state, reason, err) <
-		    0)
+		/* Loads are freed by this thread alone; the emission of its note comes after settle(), which is its own too. */
+		if (fresh) {
+			if (put_fresh(s, l, err) < 0)
+				return -1;
+		} else if (ledger_put_state(s->agent->state, l->schema, l->name, l->state, reason,
+					    err) < 0)
 			return -1;
 	}
 }
@@ -692,7 +735,7 @@ static int plan_if_wanted(struct snapshot *s, struct error *err)
 	if (rc < 0)
 		return -1;
 	pthread_mutex_lock(&s->lock);
-	s->plan_wanted = false;
+	s->plan_wanted = s->first = false;
 	s->planned = true;
 	snapshot_say_waiting(s, NULL);
 	pthread_mutex_unlock(&s->lock);
@@ -812,7 +855,7 @@ bool snapshot_failed(struct snapshot *s, char *text, size_t room)
 
 struct snapshot *snapshot_start(struct agent *a, struct error *err)
 {
-	if (ledger_catch_up(a->state, a->spool, a->tables, err) < 0)
+	if (ledger_catch_up(a->state, a->spool, err) < 0)
 		return NULL;
 	struct snapshot *s = xcalloc(1, sizeof *s);
 	pthread_condattr_t attr;
@@ -822,7 +865,6 @@ struct snapshot *snapshot_start(struct agent *a, struct error *err)
 	s->ops = source_types[a->config->source.type].ops;
 	s->copy = s->ops->copier;
 	s->splice = splice_new(s->copy, (size_t)a->config->pipeline.memory / SET_SHARE, RULES);
-	s->busy = true;
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);

@@ -16,7 +16,7 @@ struct snapshot;
  * Before the reader starts.  NULL on error.  snapshot_first(): the pipeline (sink NULL) or one sink begins
  * here; called before the place is stored, so that what it holds already is loaded whatever happens next.
  */
-MUST_CHECK int	 snapshot_first(struct state *state, const char *sink, struct error *err);
+MUST_CHECK int	 snapshot_first(struct agent *a, const char *sink, struct error *err);
 struct snapshot *snapshot_start(struct agent *a, struct error *err);
 void		 snapshot_join(struct snapshot *s);	/* after agent_stop() */
 

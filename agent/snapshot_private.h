@@ -45,9 +45,11 @@ struct range {
 
 enum phase {
 	PHASE_KNOWN,   /* begun in an earlier process, until the tables were looked at */
+	PHASE_FRESH,   /* to be put into the ledger as not begun */
+	PHASE_BEGIN,   /* its first note waits for a boundary */
+	PHASE_BEGUN,   /* until that note is in the ledger */
 	PHASE_WAITING, /* for a worker that looks how to read it */
 	PHASE_PREPARING,
-	PHASE_BEGIN, /* its first note waits for a boundary */
 	PHASE_READING,
 	PHASE_END, /* its last note waits for a boundary */
 	PHASE_ENDED,
@@ -77,14 +79,14 @@ struct load {
 	struct ledger_key *keys; /* read again at the moment, until that is in the ledger */
 	bool *keys_again;	 /* changed meanwhile */
 	size_t nkeys;
-	bool settling; /* keys: their chunk was emitted */
 	bool maybe_rereads; /* the ledger may hold keys to read again */
 };
 
 struct settled { /* emitted, for the ledger */
 	char *note;
 	struct position pos;
-	struct load *load; /* whose reread keys go with it; NULL */
+	struct load *load;
+	bool begin, reread; /* its first note; keys that were read again */
 };
 
 struct snapshot {
@@ -104,7 +106,9 @@ struct snapshot {
 	size_t nsettled, settled_room;
 	bool streaming;	 /* the reader reads; windows may open */
 	bool planned;	 /* the plan was made in this process */
-	bool plan_wanted; /* tables may have come */
+	bool plan_wanted; /* tables may have come: the stream halts until that is known */
+	bool first;	  /* something begins here: the stream halts however long that takes */
+	int64_t streams_us; /* since when it streams */
 	bool requests_seen;
 	bool past_sinks; /* the reader is past every sink's checkpoint */
 	char *waiting;	 /* what is waited for; NULL */

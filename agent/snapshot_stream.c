@@ -6,6 +6,8 @@
 #include "log.h"
 #include "snapshot_private.h"
 
+#define PLAN_US 5000000
+
 bool snapshot_loading(const struct snapshot *s)
 {
 	return s->busy;
@@ -17,6 +19,7 @@ void snapshot_streams(struct snapshot *s)
 	s->streaming = true;
 	s->past_sinks = false;
 	s->plan_wanted = true;
+	s->streams_us = monotonic_us();
 	pthread_cond_broadcast(&s->changed);
 	pthread_mutex_unlock(&s->lock);
 }
@@ -101,11 +104,22 @@ int snapshot_change(struct snapshot *s, const struct change *c, struct error *er
 	return rc;
 }
 
+/*
+ * Tables that are to be loaded are known as such to the sinks before the first change of theirs comes: they
+ * tell a row that is not there yet from one that is missing.
+ */
+static bool awaits_plan(const struct snapshot *s)
+{
+	bool plans = s->plan_wanted && s->config->snapshot.mode != SNAPSHOT_NEVER;
+
+	return plans && (s->first || monotonic_us() - s->streams_us < PLAN_US);
+}
+
 bool snapshot_halts(struct snapshot *s, const struct change *next, const char *resume)
 {
 	pthread_mutex_lock(&s->lock);
 	const struct job *j = s->exact;
-	bool halts = splice_full(s->splice);
+	bool halts = splice_full(s->splice) || (next && awaits_plan(s));
 
 	if (next && next->op == CHANGE_BEGIN && !halts) {
 		if (j && !j->dead)
@@ -134,7 +148,7 @@ bool snapshot_boundary(struct snapshot *s, const char *resume)
 	if (opened)
 		pthread_cond_broadcast(&s->changed);
 	const struct job *j = s->exact;
-	bool halts = s->halt || splice_full(s->splice) ||
+	bool halts = s->halt || awaits_plan(s) || splice_full(s->splice) ||
 		     (j && !j->dead && s->copy->reached(window_seen(j->window), resume));
 
 	pthread_mutex_unlock(&s->lock);
@@ -246,8 +260,9 @@ static void settle_later(struct snapshot *s, struct emission *e, const struct po
 	}
 	bool reread = e->job && e->job->range->id == RANGE_REREAD;
 
-	s->settled[s->nsettled++] = (struct settled){ e->note, *pos, reread ? e->load : NULL };
-	e->load->settling = e->load->settling || reread;
+	s->settled[s->nsettled++] =
+		(struct settled){ e->note, *pos, e->load, e->kind == NOTE_BEGIN, reread };
+	e->load->refs++;
 	e->note = NULL;
 }
 
@@ -267,7 +282,7 @@ static void job_done(struct snapshot *s, struct job *j)
 /* What was told of the table before is cured by this load; what is told from here on is not. */
 static void begun(struct snapshot *s, struct load *l)
 {
-	l->phase = PHASE_READING;
+	l->phase = PHASE_BEGUN;
 	if (!l->where)
 		tables_forget_note(s->agent->tables, TABLE_NOTE_RELOAD, str_z(l->schema),
 				   str_z(l->name));

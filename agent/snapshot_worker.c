@@ -244,6 +244,7 @@ static int put_ledger(struct snapshot *s, struct load *l, struct error *err)
 				  .by_name = l->by_name,
 				  .estimate = l->estimate,
 				  .asked_us = wall_clock_us(),
+				  .begun_us = wall_clock_us(),
 				  .position = l->last,
 				  .nranges = l->nranges };
 	AUTO(free) struct ledger_range *ranges = xcalloc(l->nranges, sizeof *ranges);
@@ -297,7 +298,8 @@ static void prepare(struct worker *w, struct load *l)
 	pthread_mutex_lock(&s->lock);
 	l->begun_us = monotonic_us();
 	l->state = LOAD_RUNNING;
-	l->phase = rc == 0 ? PHASE_BEGIN : PHASE_WAITING;
+	if (l->phase == PHASE_PREPARING)
+		l->phase = rc == 0 ? PHASE_READING : PHASE_WAITING;
 	pthread_mutex_unlock(&s->lock);
 	if (rc < 0)
 		trouble(w, l, &err);
