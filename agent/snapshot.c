@@ -236,6 +236,16 @@ static int settle(struct snapshot *s, struct error *err)
 
 /* --- the plan --- */
 
+void copy_tables_free(struct copy_table *t, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		free(t[i].schema);
+		free(t[i].name);
+		free(t[i].refusal);
+	}
+	free(t);
+}
+
 #define LOAD_FOR                                                                                   \
 	"load_for" /* state.db: whom the tables are to be loaded for: "*" or a sink; set with the place itself */
 
@@ -306,17 +316,18 @@ static int enter_table(struct snapshot *s, const struct plan *p, const struct co
 
 	if (known && (never || !p->load_for))
 		return 0;
+	const char *reason = never     ? "snapshot.mode = never"
+			     : !wanted ? "it was carried before"
+				       : NULL;
 	bool running = known && (known->state == LOAD_RUNNING || known->state == LOAD_WAITING);
 	struct ledger_table entry = { .schema = t->schema,
 				      .name = t->name,
 				      .state = never || !wanted ? LOAD_CANCELLED : LOAD_WAITING,
 				      .sink = known && !running && !all ? p->load_for : NULL,
-				      .reason = never ? "snapshot.mode = never" : NULL,
+				      .reason = (char *)(uintptr_t)reason,
 				      .estimate = t->rows,
 				      .asked_us = wall_clock_us() };
 
-	if (!never && !wanted)
-		entry.reason = "it was carried before";
 	if (known)
 		entry.position = known->position;
 	return ledger_put_table(s->agent->state, &entry, err);
