@@ -140,9 +140,17 @@ void snapshot_say_waiting(struct snapshot *s, const char *text); /* NULL: no lon
 /* Everything read of a table is thrown away: it is to begin anew, or ends with `state`. */
 struct load *load_restart(struct snapshot *s, struct load *l, const char *why);
 void load_end(struct snapshot *s, struct load *l, enum snapshot_state state, const char *reason);
+struct load *load_new(const char *schema, const char *name, const char *where, const char *sink);
+struct load *load_find(struct snapshot *s, const char *schema, const char *name); /* the one not retired; NULL */
+void load_drop_jobs(struct snapshot *s, struct load *l);
 void job_drop(struct snapshot *s, struct job *j); /* and the later ones of its range: read again from there */
 void job_free(struct job *j);
 
 void *snapshot_worker(void *arg);
+
+/* snapshot_plan.c, the coordinator's, without the lock. */
+MUST_CHECK int snapshot_plan(struct snapshot *s, struct error *err);	 /* if one is wanted */
+MUST_CHECK int snapshot_requests(struct snapshot *s, struct error *err); /* if there are any */
+MUST_CHECK int snapshot_take_up_begun(struct snapshot *s, struct error *err); /* before the stream goes on */
 
 #endif
