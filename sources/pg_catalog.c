@@ -7,7 +7,6 @@
 
 #include "log.h"
 #include "pg_catalog.h"
-#include "pg_monitor.h"
 
 /* A replica identity index counts as RelationGetIndexList() counts it. */
 static const char tables_sql[] =
@@ -392,7 +391,7 @@ static int lookup_type(void *ctx, uint32_t oid, struct pg_type *out, struct erro
 	}
 	snprintf(text, sizeof text, "%u", oid);
 	AUTO(PGresult)
-	PGresult *r = pg_monitor_query(c->monitor, "cannot look up a type",
+	PGresult *r = c->query(c->ctx, "cannot look up a type",
 				       "SELECT " TYPE_COLUMNS " WHERE t.oid = $1::pg_catalog.oid",
 				       1, &value, err);
 
@@ -415,8 +414,8 @@ static int lookup_key(void *ctx, uint32_t relation, const struct str *names, siz
 
 	snprintf(text, sizeof text, "%u", relation);
 	AUTO(PGresult)
-	PGresult *r = pg_monitor_query(
-		c->monitor, "cannot look up a primary key",
+	PGresult *r = c->query(
+		c->ctx, "cannot look up a primary key",
 		c->version >= 110000 ? "SELECT a.attname FROM pg_catalog.pg_index i JOIN "
 				       "pg_catalog.pg_attribute a"
 				       " ON a.attrelid = i.indrelid AND a.attnum ="
@@ -462,8 +461,8 @@ static int ancestor_selected(struct pg_catalog *c, uint32_t relation, struct err
 
 	snprintf(text, sizeof text, "%u", relation);
 	AUTO(PGresult)
-	PGresult *r = pg_monitor_query(
-		c->monitor, "cannot look up the table of a partition",
+	PGresult *r = c->query(
+		c->ctx, "cannot look up the table of a partition",
 		"WITH RECURSIVE up(oid) AS (SELECT i.inhparent FROM pg_catalog.pg_inherits i"
 		" JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid AND c.relispartition"
 		" WHERE i.inhrelid = $1::pg_catalog.oid"

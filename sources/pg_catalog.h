@@ -50,9 +50,12 @@ void pg_problem_sql(const struct pg_table *t, struct buf *fix, struct buf *undo)
 
 /* --- for the decoder --- */
 
-struct pg_monitor;
+/* Asks the server, waiting some seconds at most; NULL: ERR_RETRY or ERR_FATAL. */
+typedef PGresult *pg_query_fn(void *ctx, const char *what, const char *sql, int n, const char *const *values,
+			      struct error *err);
 struct pg_catalog {
-	struct pg_monitor	*monitor;	/* whose connection is asked */
+	pg_query_fn		*query;		/* set by the owner */
+	void			*ctx;
 	const struct list	*patterns;
 	struct pg_type		*types;		/* by OID */
 	size_t			ntypes;

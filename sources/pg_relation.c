@@ -157,7 +157,7 @@ void pg_relations_put_type(struct pg_relations *r, uint32_t oid, struct str sche
 
 static struct str said_type_name(const struct pg_relations *r, uint32_t oid)
 {
-	for (size_t i = 0; i < r->ntypes; i++) {
+	for (size_t i = 0; r && i < r->ntypes; i++) {
 		if (r->types[i].oid == oid)
 			return str_z(r->types[i].text);
 	}
@@ -230,11 +230,11 @@ static int resolve_key(struct pg_relation *rel, const struct pgoutput_catalog *c
 	return n;
 }
 
-static const struct table *make_table(struct pg_relation *rel, size_t nkey, struct tables *tables,
-				      struct error *err)
+static void make_draft(struct pg_relation *rel, size_t nkey, struct table *draft)
 {
 	uint16_t *key = arena_alloc(&rel->plan, nkey * sizeof *key);
-	struct table draft = {
+
+	*draft = (struct table){
 		.schema = rel->schema,
 		.name = rel->name,
 		.columns = rel->columns,
@@ -243,12 +243,31 @@ static const struct table *make_table(struct pg_relation *rel, size_t nkey, stru
 		.nkey = nkey,
 		.replica_identity = rel->replica_identity,
 	};
-
 	for (size_t i = 0; i < rel->ncolumns; i++) {
 		if (rel->columns[i].key)
 			key[rel->columns[i].key - 1] = (uint16_t)i;
 	}
-	return tables_define(tables, &draft, err);
+}
+
+static int describe(const struct pg_relations *r, struct pg_relation *rel,
+		    const struct pgoutput_catalog *catalog, struct table *draft, struct error *err)
+{
+	if (resolve_types(r, rel, catalog, err))
+		return -1;
+	int nkey = resolve_key(rel, catalog, err);
+
+	if (nkey < 0)
+		return -1;
+	make_draft(rel, (size_t)nkey, draft);
+	return 0;
+}
+
+int pg_relation_describe(struct pg_relation *rel, const struct pgoutput_catalog *catalog,
+			 bool raw_text, struct table *draft, struct error *err)
+{
+	if (raw_text && check_names(rel, err))
+		return -1;
+	return describe(NULL, rel, catalog, draft, err);
 }
 
 /* Has this session seen another table under the name?  Then this one was created after it. */
@@ -310,17 +329,15 @@ int pg_relation_resolve(struct pg_relations *r, struct pg_relation *rel,
 		rel->state = RELATION_NOT_CAPTURED;
 		return 0;
 	}
-	if (resolve_types(r, rel, catalog, err))
-		return -1;
-	int nkey = resolve_key(rel, catalog, err);
+	struct table draft;
 
-	if (nkey < 0)
+	if (describe(r, rel, catalog, &draft, err))
 		return -1;
 	const struct table *before = rel->previous;
 
 	if (!before && !created_anew(r, rel))
 		before = tables_latest(config->tables, rel->schema, rel->name);
-	const struct table *table = make_table(rel, (size_t)nkey, config->tables, err);
+	const struct table *table = tables_define(config->tables, &draft, err);
 
 	if (!table)
 		return -1;

@@ -52,4 +52,12 @@ void		    pg_relations_put_type(struct pg_relations *r, uint32_t oid, struct str
 MUST_CHECK int pg_relation_resolve(struct pg_relations *r, struct pg_relation *rel,
 				   const struct pgoutput_config *config, struct error *err);
 
+/*
+ * The same for a relation that the caller filled from the catalog (oid to said): fills its columns and binary, and
+ * *draft, of which tables_define() makes the version that the relation's own message would.  *draft borrows
+ * from rel.  raw_text: names that are not UTF-8 are refused.
+ */
+MUST_CHECK int pg_relation_describe(struct pg_relation *rel, const struct pgoutput_catalog *catalog, bool raw_text,
+				    struct table *draft, struct error *err);
+
 #endif

@@ -174,7 +174,7 @@ int pg_slot_create(PGconn *replication, const char *name, struct error *err)
 	/* the grammar of 10, which all later versions still read */
 	buf_adds(&sql, "CREATE_REPLICATION_SLOT ");
 	pg_ident(&sql, name);
-	buf_adds(&sql, " LOGICAL pgoutput EXPORT_SNAPSHOT");
+	buf_adds(&sql, " LOGICAL pgoutput NOEXPORT_SNAPSHOT");
 	if (!PQsendQuery(replication, buf_z(&sql)))
 		return pg_fail(NULL, replication, "cannot create the replication slot", err);
 	return 0;

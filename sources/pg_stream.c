@@ -28,6 +28,7 @@
 #define TELL_EACH       (250 * MS)    /* at most, when what is acknowledged moves */
 #define ASK_EACH        (50 * MS)
 #define BEAT_EACH       SECOND
+#define HASTEN_EACH     (5 * MS)
 #define PATIENCE_MIN    (60 * SECOND)
 #define PATIENCE_MAX    (3600 * SECOND)
 #define BEGGED_STOPPING 5
@@ -296,7 +297,8 @@ static ssize_t drain(struct pg_stream *s, struct batch *b, int64_t now, struct e
 /* The log moved and nothing is open: say so, seldom unless somebody waits for it. */
 static void give_heartbeat(struct pg_stream *s, struct batch *b, int64_t now)
 {
-	bool waited_for = pg_stream_stopping(s) || (s->given < s->target && s->seen >= s->target);
+	bool waited_for = s->hastened || pg_stream_stopping(s) ||
+			  (s->given < s->target && s->seen >= s->target);
 
 	if (s->seen <= s->given || pgoutput_in_transaction(s->decoder) ||
 	    (!waited_for && now - s->beat_at < BEAT_EACH))
@@ -309,6 +311,7 @@ static void give_heartbeat(struct pg_stream *s, struct batch *b, int64_t now)
 	c->commit_us = s->server_us;
 	s->given = s->seen;
 	s->beat_at = now;
+	s->hastened = false;
 }
 
 /* Nothing came: is anybody there? */
@@ -352,7 +355,8 @@ static int wait_bytes(struct pg_stream *s, int64_t deadline, struct error *err)
 		now = monotonic_us();
 		if (mind_silence(s, now, err) || send_due(s, now, err))
 			return -1;
-		if (now >= deadline || (s->seen > s->given && now - s->beat_at >= BEAT_EACH))
+		if (now >= deadline ||
+		    (s->seen > s->given && (s->hastened || now - s->beat_at >= BEAT_EACH)))
 			return 0;
 	}
 }
@@ -403,6 +407,18 @@ int pg_stream_ack(struct pg_stream *s, uint64_t lsn, struct error *err)
 	if (lsn > s->acked)
 		s->acked = lsn;
 	return send_due(s, monotonic_us(), err);
+}
+
+void pg_stream_hasten(struct pg_stream *s)
+{
+	struct error ignored; /* the next read has the same trouble, and says so */
+	int64_t now = monotonic_us();
+
+	s->hastened = true;
+	if (now - s->hastened_at < HASTEN_EACH)
+		return;
+	s->hastened_at = now;
+	(void)!send_status(s, true, now, &ignored);
 }
 
 bool pg_stream_caught_up(const struct pg_stream *s)
@@ -468,6 +484,7 @@ int pg_stream_start(struct pg_stream *s, const struct pg_stream_options *o,
 	s->told_at = s->data_at = s->read_at = now;
 	s->asked_at = s->quiet_since = s->beat_at = 0;
 	s->drained = 0;
+	s->hastened = false;
 	return 0;
 }
 

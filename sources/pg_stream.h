@@ -31,6 +31,8 @@ struct pg_stream {
 	int64_t			told_at, asked_at, beat_at, data_at, quiet_since, read_at;
 	int64_t			patience;	/* silence after which the server counts as gone */
 	size_t			drained;	/* bytes that the last read() took */
+	bool			hastened;	/* the next place read is to be told of at once */
+	int64_t			hastened_at;
 	bool			skipping;	/* the server leaves changes out: its publication is gone */
 	unsigned		begged;		/* replies asked for in a row, nothing new in between */
 	int64_t			begged_at;
@@ -51,6 +53,8 @@ MUST_CHECK int pg_stream_start(struct pg_stream *s, const struct pg_stream_optio
 MUST_CHECK int pg_stream_read(struct pg_stream *s, struct batch *b, int64_t deadline, struct error *err);
 /* Remembers `lsn` and tells the server when that is due.  Never waits. */
 MUST_CHECK int pg_stream_ack(struct pg_stream *s, uint64_t lsn, struct error *err);
+/* Asks the server where its log ends; what it answers is a HEARTBEAT at once.  Never waits; seldom acts. */
+void pg_stream_hasten(struct pg_stream *s);
 bool pg_stream_caught_up(const struct pg_stream *s);
 bool pg_stream_stopping(const struct pg_stream *s);
 /* A last status, the end of the copy, and the connection is closed. */

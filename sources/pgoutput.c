@@ -271,87 +271,15 @@ static struct pg_relation *find_relation(struct message *m, uint32_t oid)
 
 /* --- values --- */
 
-static struct str replace_invalid(struct str s, struct arena *a)
-{
-	const uint8_t *p = (const uint8_t *)s.p, *end = p + s.n;
-	size_t bad = 0, n;
-
-	for (const uint8_t *q = p; q < end; q += n ? n : 1) {
-		n = utf8_length(q, (size_t)(end - q));
-		bad += n == 0;
-	}
-	char *text = arena_alloc(a, s.n + 2 * bad), *to = text;
-
-	for (; p < end; p += n ? n : 1) {
-		n = utf8_length(p, (size_t)(end - p));
-		memcpy(to, n ? (const char *)p : "\xef\xbf\xbd", n ? n : 3);
-		to += n ? n : 3;
-	}
-	return (struct str){ text, (size_t)(to - text) };
-}
-
-static struct str hex_text(struct str s, struct arena *a)
-{
-	static const char digits[] = "0123456789abcdef";
-	char *text = arena_alloc(a, 2 * s.n + 2), *to = text;
-
-	*to++ = '\\';
-	*to++ = 'x';
-	for (size_t i = 0; i < s.n; i++) {
-		*to++ = digits[(uint8_t)s.p[i] >> 4];
-		*to++ = digits[(uint8_t)s.p[i] & 15];
-	}
-	return (struct str){ text, 2 * s.n + 2 };
-}
-
-static int invalid_bytes(struct message *m, const struct column *c)
-{
-	return fail(
-		m->err, ERR_FATAL,
-		"column %.*s: the text is not UTF-8 (the database has no encoding, SQL_ASCII); set "
-		"source.invalid_bytes to replace or bytes, if only until this place is passed",
-		STR_FMT(c->name));
-}
-
 static int decode_form(struct message *m, const struct column *c, bool binary, struct str wire,
 		       struct value *v)
 {
-	return binary ? pg_value_binary(c, wire, &m->b->arena, v, m->err)
-		      : pg_value_text(c, wire, &m->b->arena, v, m->err);
-}
-
-static bool holds_text(const struct column *c, const struct value *v)
-{
-	return v->state == VALUE_UNREPRESENTABLE ||
-	       (v->state == VALUE_SET && (c->type == COL_TEXT || c->type == COL_JSON));
-}
-
-/* A database without an encoding: its text may be anything.  An array is judged as a whole. */
-static int decode_raw(struct message *m, const struct column *c, bool binary, struct str wire,
-		      struct value *v)
-{
 	struct arena *a = &m->b->arena;
 
-	if (c->type == COL_ARRAY && !utf8_valid(wire)) {
-		*v = (struct value){ .state = VALUE_UNREPRESENTABLE, .s = wire };
-		if (m->p->config.invalid_bytes == INVALID_BYTES_REPLACE)
-			return decode_form(m, c, binary, replace_invalid(wire, a), v);
-	} else if (decode_form(m, c, binary, wire, v)) {
-		return -1;
-	}
-	if (!holds_text(c, v) || utf8_valid(v->s))
-		return 0;
-	switch ((enum invalid_bytes)m->p->config.invalid_bytes) {
-	case INVALID_BYTES_STOP:
-		break;
-	case INVALID_BYTES_REPLACE:
-		v->s = replace_invalid(v->s, a);
-		return 0;
-	case INVALID_BYTES_BYTES:
-		*v = (struct value){ .state = VALUE_UNREPRESENTABLE, .s = hex_text(v->s, a) };
-		return 0;
-	}
-	return invalid_bytes(m, c);
+	if (m->p->config.raw_text)
+		return pg_value_raw(c, binary, wire, m->p->config.invalid_bytes, a, v, m->err);
+	return binary ? pg_value_binary(c, wire, a, v, m->err)
+		      : pg_value_text(c, wire, a, v, m->err);
 }
 
 static int unknown_binary(struct message *m, const struct column *c)
@@ -372,8 +300,6 @@ static int decode_value(struct message *m, const struct pg_relation *rel, size_t
 
 	if (binary && !rel->binary[i])
 		r = unknown_binary(m, c);
-	else if (m->p->config.raw_text)
-		r = decode_raw(m, c, binary, wire, v);
 	else
 		r = decode_form(m, c, binary, wire, v);
 	return r ? error_prefix(m->err, TABLE_FMT " at LSN %X/%X", TABLE(rel), LSN(m->lsn)) : 0;
@@ -551,8 +477,8 @@ static int check_prefix(struct message *m, struct str *prefix)
 			    "source.invalid_bytes to replace or bytes",
 			    LSN(m->lsn));
 	*prefix = m->p->config.invalid_bytes == INVALID_BYTES_REPLACE
-			  ? replace_invalid(*prefix, &m->b->arena)
-			  : hex_text(*prefix, &m->b->arena);
+			  ? pg_raw_replaced(*prefix, &m->b->arena)
+			  : pg_raw_hex(*prefix, &m->b->arena);
 	return 0;
 }
 

@@ -96,4 +96,14 @@ MUST_CHECK int pg_value_text(const struct column *c, struct str wire, struct are
 MUST_CHECK int pg_value_binary(const struct column *c, struct str wire, struct arena *a, struct value *out,
 			       struct error *err);
 
+/*
+ * The same of a database without an encoding (SQL_ASCII), whose text may be anything: what is not UTF-8 is treated as
+ * source.invalid_bytes says; ERR_FATAL for stop.  An array is judged as a whole.
+ */
+MUST_CHECK int pg_value_raw(const struct column *c, bool binary, struct str wire, int invalid_bytes, struct arena *a,
+			    struct value *out, struct error *err);
+struct str pg_raw_replaced(struct str s, struct arena *a);	/* invalid bytes: U+FFFD */
+struct str pg_raw_hex(struct str s, struct arena *a);		/* \x0badcafe */
+struct str pg_raw_unhex(struct str s, struct arena *a);		/* what pg_raw_hex() was given */
+
 #endif

@@ -15,6 +15,7 @@
 
 #include "log.h"
 #include "pg_catalog.h"
+#include "pg_copier.h"
 #include "pg_monitor.h"
 #include "pg_names.h"
 #include "pg_publication.h"
@@ -51,7 +52,6 @@ struct postgres {
 	PGconn *replication; /* until start(): then the stream has it */
 	bool streaming;
 	bool creating; /* CREATE_REPLICATION_SLOT was sent and is awaited */
-	bool made_publication;
 	bool slot_is_older; /* than the publication, which was made by this connect() */
 	bool announced;     /* left out tables were named */
 	bool binary, text_only;
@@ -181,8 +181,8 @@ static int choose_tables(struct postgres *p, int64_t deadline, struct error *err
 }
 
 /*
- * A first start that was killed after it made the slot: nobody has used it, and whether tables held rows
- * before it was not settled.  It is made anew.
+ * A first start that was killed after it made the slot, before its place was kept: nobody has used it.  It is
+ * made anew.
  */
 static int drop_interrupted(struct postgres *p, int64_t deadline, struct error *err)
 {
@@ -221,89 +221,8 @@ static int find_slot(struct postgres *p, const char *known, int64_t deadline, st
 		name);
 }
 
-/* mode = initial cannot load rows yet: is there a row that it would have to load? */
-static int refuse_filled(struct postgres *p, int64_t deadline, char *table, size_t room,
-			 struct error *err)
-{
-	for (size_t i = 0; i < p->found.n; i++) {
-		const struct pg_table *t = &p->found.items[i];
-		AUTO(buf) struct buf sql = { 0 };
-
-		if (!t->listed)
-			continue;
-		buf_addf(&sql, "SELECT EXISTS (SELECT 1 FROM %s", t->kind == 'r' ? "ONLY " : "");
-		pg_name(&sql, t->schema, t->name);
-		buf_addc(&sql, ')');
-		AUTO(PGresult)
-		PGresult *r =
-			pg_query(p->control, deadline, "snapshot.mode = initial", buf_z(&sql), err);
-
-		if (!r && err->kind == ERR_FATAL)
-			return fail(err, ERR_FATAL,
-				    "snapshot.mode = initial must look into %s.%s and may not; run "
-				    "GRANT SELECT "
-				    "ON \"%s\".\"%s\" TO \"%s\", or use snapshot.mode = never",
-				    t->schema, t->name, t->schema, t->name, PQuser(p->control));
-		if (!r)
-			return -1;
-		if (!pg_get_bool(r, 0, 0))
-			continue;
-		snprintf(table, room, "%s.%s", t->schema, t->name);
-		return fail_exit(err, EXIT_USAGE,
-				 "snapshot.mode = initial is not available in this version: %s "
-				 "holds rows; use "
-				 "snapshot.mode = never to carry what changes from now on",
-				 table);
-	}
-	return 0;
-}
-
-static int drop_publication(struct postgres *p, int64_t deadline, struct error *err)
-{
-	AUTO(buf) struct buf sql = { 0 };
-
-	buf_adds(&sql, "DROP PUBLICATION ");
-	pg_ident(&sql, settings(p)->publication);
-	p->made_publication = false;
-	return pg_command(p->control, deadline, "cannot drop the publication", buf_z(&sql), err);
-}
-
-/* The same within the exported snapshot of the slot just made: what it sees will not be streamed. */
-static int check_snapshot(struct postgres *p, const char *snapshot, int64_t deadline,
-			  struct source_start *out, struct error *err)
-{
-	AUTO(buf) struct buf sql = { 0 };
-	struct error undone;
-
-	buf_adds(&sql,
-		 "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT ");
-	pg_literal(&sql, snapshot);
-	int rc = pg_command(p->control, deadline, "cannot use the slot's snapshot", buf_z(&sql),
-			    err);
-
-	if (rc == 0)
-		rc = refuse_filled(p, deadline, out->filled_table, sizeof out->filled_table, err);
-	/* the deadline was for the checks: what was made is undone all the same */
-	deadline = monotonic_us() + 10 * SECOND;
-	if (pg_command(p->control, deadline, "cannot end the snapshot", "ROLLBACK", &undone) &&
-	    rc == 0) {
-		*err = undone;
-		rc = -1;
-	}
-	if (rc == 0)
-		return 0;
-	out->filled = *out->filled_table != '\0';
-	if (pg_slot_drop(p->control, deadline, settings(p)->slot, &undone) ||
-	    (p->made_publication && drop_publication(p, deadline, &undone))) {
-		log_warning("cannot undo", "reason", undone.text, NULL);
-		p->source.interrupted = true; /* the next connect() does */
-	}
-	return -1;
-}
-
 /* Begins to create the slot, or goes on waiting for it: a creation waits for open transactions. */
-static int create_slot(struct postgres *p, int64_t deadline, struct source_start *out,
-		       struct error *err)
+static int create_slot(struct postgres *p, struct source_start *out, struct error *err)
 {
 	const char *name = settings(p)->slot;
 	char awaited[160];
@@ -328,12 +247,7 @@ static int create_slot(struct postgres *p, int64_t deadline, struct source_start
 	p->slot.confirmed = pg_get_lsn(r, 0, 1);
 	out->created = true;
 	log_info("replication slot created", "slot", name, "at", PQgetvalue(r, 0, 1), NULL);
-	if (p->config->snapshot.mode != SNAPSHOT_INITIAL)
-		return 0;
-	int64_t least = monotonic_us() + 30 * SECOND;
-
-	return check_snapshot(p, PQgetvalue(r, 0, 2), deadline > least ? deadline : least, out,
-			      err);
+	return 0;
 }
 
 /* Log from before the publication cannot be decoded for it: a slot made earlier begins after it. */
@@ -375,7 +289,7 @@ static int ready_slot(struct postgres *p, const char *known, bool may_take, int6
 	char lsn[PG_LSN_TEXT];
 
 	if (!p->slot.exists)
-		return create_slot(p, deadline, out, err);
+		return create_slot(p, out, err);
 	if (pg_slot_take(p->control, deadline, name, p->server.version, p->ours, may_take, &p->slot,
 			 err))
 		return -1;
@@ -405,14 +319,11 @@ static void set_oldest(struct postgres *p, struct source_start *out)
 /* What comes before the slot: nothing here changes the server. */
 static int look(struct postgres *p, const char *known, int64_t deadline, struct error *err)
 {
-	char table[256];
-
-	if (open_connections(p, deadline, err) || compare_log(p, known, deadline, err) ||
-	    choose_tables(p, deadline, err) || find_slot(p, known, deadline, err))
-		return -1;
-	if (!p->slot.exists && p->config->snapshot.mode == SNAPSHOT_INITIAL)
-		return refuse_filled(p, deadline, table, sizeof table, err);
-	return 0;
+	return open_connections(p, deadline, err) || compare_log(p, known, deadline, err) ||
+			       choose_tables(p, deadline, err) ||
+			       find_slot(p, known, deadline, err)
+		       ? -1
+		       : 0;
 }
 
 /* `status` names the tables that are selected and cannot be published. */
@@ -473,7 +384,6 @@ static int prepare(struct postgres *p, const char *known, bool may_take, int64_t
 					  &p->found, !p->announced, !known, &made, &p->publication,
 					  err))
 			return -1;
-		p->made_publication = p->made_publication || made;
 		p->slot_is_older = made && p->slot.exists;
 		if (made && pg_server_load(p->control, deadline, &p->server, err))
 			return -1; /* its log's end, after the publication */
@@ -644,6 +554,14 @@ static bool postgres_caught_up(const struct source *s)
 	return p->streaming && pg_stream_caught_up(&p->stream);
 }
 
+static void postgres_hasten(struct source *s)
+{
+	struct postgres *p = self(s);
+
+	if (p->streaming)
+		pg_stream_hasten(&p->stream);
+}
+
 static bool postgres_server_stopping(const struct source *s)
 {
 	const struct postgres *p = (const struct postgres *)s;
@@ -677,6 +595,12 @@ static void postgres_extent(struct source *s, struct source_extent *out)
 
 /* --- open and close --- */
 
+static PGresult *ask_monitor(void *ctx, const char *what, const char *sql, int n,
+			     const char *const *values, struct error *err)
+{
+	return pg_monitor_query(ctx, what, sql, n, values, err);
+}
+
 static struct source *postgres_open(const struct config *c, struct tables *tables,
 				    const char *instance, struct error *err)
 {
@@ -690,7 +614,8 @@ static struct source *postgres_open(const struct config *c, struct tables *table
 	p->tables = tables;
 	p->ours = xasprintf("tailrace/%s/", c->pipeline.name);
 	p->application = xasprintf("%s%s", p->ours, instance);
-	p->catalog.monitor = &p->monitor;
+	p->catalog.query = ask_monitor;
+	p->catalog.ctx = &p->monitor;
 	p->catalog.patterns = &c->source.tables;
 	p->monitor.slot = c->source.slot;
 	p->monitor.publication = c->source.publication;
@@ -732,6 +657,8 @@ const struct source_ops postgres_source = {
 	.caught_up = postgres_caught_up,
 	.server_stopping = postgres_server_stopping,
 	.extent = postgres_extent,
+	.hasten = postgres_hasten,
+	.copier = &pg_copier,
 	.disconnect = postgres_disconnect,
 	.close = postgres_close,
 };
