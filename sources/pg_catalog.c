@@ -392,8 +392,8 @@ static int lookup_type(void *ctx, uint32_t oid, struct pg_type *out, struct erro
 	snprintf(text, sizeof text, "%u", oid);
 	AUTO(PGresult)
 	PGresult *r = c->query(c->ctx, "cannot look up a type",
-				       "SELECT " TYPE_COLUMNS " WHERE t.oid = $1::pg_catalog.oid",
-				       1, &value, err);
+			       "SELECT " TYPE_COLUMNS " WHERE t.oid = $1::pg_catalog.oid", 1,
+			       &value, err);
 
 	if (!r)
 		return -1;
@@ -414,18 +414,19 @@ static int lookup_key(void *ctx, uint32_t relation, const struct str *names, siz
 
 	snprintf(text, sizeof text, "%u", relation);
 	AUTO(PGresult)
-	PGresult *r = c->query(
-		c->ctx, "cannot look up a primary key",
-		c->version >= 110000 ? "SELECT a.attname FROM pg_catalog.pg_index i JOIN "
-				       "pg_catalog.pg_attribute a"
-				       " ON a.attrelid = i.indrelid AND a.attnum ="
-				       " ANY ((i.indkey::pg_catalog.int2[])[0:i.indnkeyatts - 1])"
-				       " WHERE i.indrelid = $1::pg_catalog.oid AND i.indisprimary"
-				     : "SELECT a.attname FROM pg_catalog.pg_index i JOIN "
-				       "pg_catalog.pg_attribute a"
-				       " ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)"
-				       " WHERE i.indrelid = $1::pg_catalog.oid AND i.indisprimary",
-		1, &value, err);
+	PGresult *r =
+		c->query(c->ctx, "cannot look up a primary key",
+			 c->version >= 110000
+				 ? "SELECT a.attname FROM pg_catalog.pg_index i JOIN "
+				   "pg_catalog.pg_attribute a"
+				   " ON a.attrelid = i.indrelid AND a.attnum ="
+				   " ANY ((i.indkey::pg_catalog.int2[])[0:i.indnkeyatts - 1])"
+				   " WHERE i.indrelid = $1::pg_catalog.oid AND i.indisprimary"
+				 : "SELECT a.attname FROM pg_catalog.pg_index i JOIN "
+				   "pg_catalog.pg_attribute a"
+				   " ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)"
+				   " WHERE i.indrelid = $1::pg_catalog.oid AND i.indisprimary",
+			 1, &value, err);
 
 	if (!r)
 		return -1;

@@ -52,8 +52,7 @@ static int settle_in(struct copier *c, struct error *err)
 
 static bool published_above(const struct copier *c, const struct pg_table *t)
 {
-	for (t = pg_tables_find(&c->found, t->parent); t;
-	     t = pg_tables_find(&c->found, t->parent))
+	for (t = pg_tables_find(&c->found, t->parent); t; t = pg_tables_find(&c->found, t->parent))
 		for (size_t i = 0; i < c->publication.ncovered; i++)
 			if (c->publication.covered[i] == t->oid)
 				return true;
@@ -78,11 +77,11 @@ static int read_horizon(struct copier *c, struct error *err)
 {
 	struct pg_snapshot s;
 	AUTO(PGresult)
-	PGresult *r = pg_ask(&c->ask, "cannot take a snapshot",
-			     c->server.version >= 130000
-				     ? "SELECT pg_catalog.pg_current_snapshot()"
-				     : "SELECT pg_catalog.txid_current_snapshot()",
-			     err);
+	PGresult *r =
+		pg_ask(&c->ask, "cannot take a snapshot",
+		       c->server.version >= 130000 ? "SELECT pg_catalog.pg_current_snapshot()"
+						   : "SELECT pg_catalog.txid_current_snapshot()",
+		       err);
 
 	if (!r)
 		return -1;
@@ -122,8 +121,8 @@ static void copier_close(struct copier *c)
 	free(c);
 }
 
-static PGresult *ask(void *ctx, const char *what, const char *sql, int n,
-		     const char *const *values, struct error *err)
+static PGresult *ask(void *ctx, const char *what, const char *sql, int n, const char *const *values,
+		     struct error *err)
 {
 	return pg_ask_params(ctx, what, sql, n, values, err);
 }
@@ -263,7 +262,8 @@ int pg_copier_judge(struct copier *c, const char *schema, const char *name, stru
 	if (strcmp(state, "42P01") == 0 || strcmp(state, "3F000") == 0)
 		return fail(err, ERR_REJECT, "table %s.%s was dropped or renamed", schema, name);
 	if (strcmp(state, "42501") == 0)
-		return fail(err, ERR_REJECT, "%.600s; run GRANT USAGE ON SCHEMA \"%s\" TO \"%s\"; "
+		return fail(err, ERR_REJECT,
+			    "%.600s; run GRANT USAGE ON SCHEMA \"%s\" TO \"%s\"; "
 			    "GRANT SELECT ON %s TO \"%s\"",
 			    why.text, schema, PQuser(c->ask.conn), buf_z(&full),
 			    PQuser(c->ask.conn));

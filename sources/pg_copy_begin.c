@@ -17,9 +17,9 @@
 #include "pg_copier.h"
 #include "pg_slot.h"
 
-#define SECOND        INT64_C(1000000)
-#define OPEN_TIMEOUT  (20 * SECOND)
-#define SLOT_TIMEOUT  (60 * SECOND) /* for open transactions to end */
+#define SECOND       INT64_C(1000000)
+#define OPEN_TIMEOUT (20 * SECOND)
+#define SLOT_TIMEOUT (60 * SECOND) /* for open transactions to end */
 
 static const char failed[] = "cannot begin to read";
 
@@ -40,7 +40,8 @@ static int say_awaited(struct copier *c, uint64_t xid, struct error *err)
 		" FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid"
 		" WHERE l.locktype = 'transactionid' AND l.granted"
 		" AND l.transactionid::pg_catalog.text = $1"
-		" UNION ALL SELECT 'prepared transaction ' || p.gid, p.owner, p.prepared, p.database"
+		" UNION ALL SELECT 'prepared transaction ' || p.gid, p.owner, p.prepared, "
+		"p.database"
 		" FROM pg_catalog.pg_prepared_xacts p WHERE p.transaction::pg_catalog.text = $1",
 		1, &value, &ignored);
 
@@ -65,11 +66,11 @@ static int outlast(struct copier *c, struct error *err)
 	if (c->settled)
 		return 0;
 	AUTO(PGresult)
-	PGresult *r = pg_ask(&c->ask, failed,
-			     c->server.version >= 130000
-				     ? "SELECT pg_catalog.pg_current_snapshot()"
-				     : "SELECT pg_catalog.txid_current_snapshot()",
-			     err);
+	PGresult *r =
+		pg_ask(&c->ask, failed,
+		       c->server.version >= 130000 ? "SELECT pg_catalog.pg_current_snapshot()"
+						   : "SELECT pg_catalog.txid_current_snapshot()",
+		       err);
 
 	if (!r)
 		return -1;
@@ -240,10 +241,11 @@ static struct visibility *take_exact(struct copier *c, const struct pg_table *t,
 	struct pg_params params = pg_copier_params(c, true);
 
 	if (c->server.standby) {
-		(void)fail(err, ERR_REJECT,
-			   "table %s.%s has no key to read it by, and a standby exports no place of "
-			   "the log: connect to the primary",
-			   t->schema, t->name);
+		(void)fail(
+			err, ERR_REJECT,
+			"table %s.%s has no key to read it by, and a standby exports no place of "
+			"the log: connect to the primary",
+			t->schema, t->name);
 		return NULL;
 	}
 	AUTO(PGconn) PGconn *conn = pg_connect(&params, monotonic_us() + OPEN_TIMEOUT, err);

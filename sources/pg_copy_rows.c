@@ -101,7 +101,7 @@ static int add_key(struct copier *c, const struct pg_copy_table *t, const struct
 }
 
 static int add_bound(const struct pg_copy_table *t, const char *bound, const char *operator,
-		     const char **between, struct buf *out, struct error *err)
+		     const char ** between, struct buf *out, struct error *err)
 {
 	AUTO(arena) struct arena a = { 0 };
 	AUTO(free) struct str *texts = xcalloc(t->key.n + 1, sizeof *texts);
@@ -379,8 +379,12 @@ int pg_copy_rows(struct copier *c, const struct copy_range *range, int64_t limit
 		 char **last, bool *end, struct error *err)
 {
 	AUTO(buf) struct buf sql = { 0 };
-	struct reading r = { .c = c, .table = &c->reading.items[0], .row = row, .arg = arg,
-			     .single = range->key != NULL, .since = monotonic_us() };
+	struct reading r = { .c = c,
+			     .table = &c->reading.items[0],
+			     .row = row,
+			     .arg = arg,
+			     .single = range->key != NULL,
+			     .since = monotonic_us() };
 
 	*last = NULL;
 	*end = false;

@@ -10,7 +10,10 @@
 #include "log.h"
 #include "pg_copier.h"
 
-struct cuts { char **items; size_t n; };
+struct cuts {
+	char **items;
+	size_t n;
+};
 
 static void add_cut(struct cuts *cuts, const struct pg_key *k, const char *text)
 {

@@ -49,7 +49,8 @@ enum {
 	"(SELECT s.place, o.opcdefault OR (o.opcname ~ '^(text|varchar|bpchar|name)_(pattern_)?"   \
 	"ops$' AND o.opcnamespace = 'pg_catalog'::pg_catalog.regnamespace) AS plain,"              \
 	" " BASE_TYPE " AS base,"                                                                  \
-	" (SELECT pg_catalog.quote_ident(cn.nspname) || '.' || pg_catalog.quote_ident(co.collname)"\
+	" (SELECT pg_catalog.quote_ident(cn.nspname) || '.' || "                                   \
+	"pg_catalog.quote_ident(co.collname)"                                                      \
 	"  FROM pg_catalog.pg_collation co JOIN pg_catalog.pg_namespace cn"                        \
 	"  ON cn.oid = co.collnamespace WHERE co.oid = x.indcollation[s.place]) AS collation,"     \
 	" x.indcollation[s.place] <> a.attcollation AS collate"                                    \
@@ -74,11 +75,10 @@ static void load_sql(int version, struct buf *out)
 		 version >= 150000 ? "pg_catalog.pg_get_expr(r.prqual, r.prrelid)" : "NULL");
 	/* a table that is published with all of its schema has neither a filter nor a list */
 	if (version >= 150000)
-		buf_adds(out,
-			 " LEFT JOIN pg_catalog.pg_publication_rel r ON r.prpubid = p.oid"
-			 " AND r.prrelid = c.oid AND NOT p.puballtables AND NOT EXISTS"
-			 " (SELECT 1 FROM pg_catalog.pg_publication_namespace s"
-			 " WHERE s.pnpubid = p.oid AND s.pnnspid = c.relnamespace)");
+		buf_adds(out, " LEFT JOIN pg_catalog.pg_publication_rel r ON r.prpubid = p.oid"
+			      " AND r.prrelid = c.oid AND NOT p.puballtables AND NOT EXISTS"
+			      " (SELECT 1 FROM pg_catalog.pg_publication_namespace s"
+			      " WHERE s.pnpubid = p.oid AND s.pnnspid = c.relnamespace)");
 	buf_adds(out, " LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0"
 		      " AND NOT a.attisdropped AND ");
 	if (version >= 150000)

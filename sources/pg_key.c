@@ -147,7 +147,7 @@ void pg_key_order(const struct pg_key *k, struct buf *out)
 }
 
 void pg_key_compare(const struct pg_key *k, const struct str *texts, size_t n, const char *operator,
-		    struct buf *out)
+		    struct buf * out)
 {
 	buf_addc(out, '(');
 	for (size_t i = 0; i < n; i++) {

@@ -98,8 +98,7 @@ bool pg_visibility_sees(const struct visibility *v, const struct change *begin)
 
 	if (id < v->xmin)
 		return true;
-	return id < v->xmax &&
-	       !(v->nopen && bsearch(&id, v->open, v->nopen, sizeof id, by_id));
+	return id < v->xmax && !(v->nopen && bsearch(&id, v->open, v->nopen, sizeof id, by_id));
 }
 
 bool pg_visibility_reached(const struct visibility *v, const char *resume)

@@ -51,7 +51,7 @@ struct postgres {
 	PGconn *control;     /* until start(): then the monitor has it */
 	PGconn *replication; /* until start(): then the stream has it */
 	bool streaming;
-	bool creating; /* CREATE_REPLICATION_SLOT was sent and is awaited */
+	bool creating;      /* CREATE_REPLICATION_SLOT was sent and is awaited */
 	bool slot_is_older; /* than the publication, which was made by this connect() */
 	bool announced;     /* left out tables were named */
 	bool binary, text_only;
@@ -320,8 +320,7 @@ static void set_oldest(struct postgres *p, struct source_start *out)
 static int look(struct postgres *p, const char *known, int64_t deadline, struct error *err)
 {
 	return open_connections(p, deadline, err) || compare_log(p, known, deadline, err) ||
-			       choose_tables(p, deadline, err) ||
-			       find_slot(p, known, deadline, err)
+			       choose_tables(p, deadline, err) || find_slot(p, known, deadline, err)
 		       ? -1
 		       : 0;
 }
