@@ -118,6 +118,11 @@ void deliver_status(struct deliver *d, struct sink_status *out);
 void deliver_loading(struct deliver *d, struct loading *out);
 void deliver_table_status(struct deliver *d, struct agent_status *out);
 
+/* --- progress.c --- */
+
+/* On a terminal the line of --until-idle and of tables being loaded; elsewhere the latter in the log, every 10 s.  Main thread. */
+void progress_show(struct agent *a);
+
 /* --- reader.c --- */
 
 struct reader *reader_start(struct agent *a);

@@ -11,102 +11,15 @@
 
 #include "command.h"
 #include "http.h"
-
-/* What a view is drawn with: colours only on a terminal. */
-struct view {
-	struct buf out;
-	bool colour;
-};
-
-enum tone { TONE_PLAIN, TONE_GOOD, TONE_WAIT, TONE_BAD, TONE_DIM, TONE_BOLD };
-
-static void put(struct view *v, enum tone tone, const char *format, ...) PRINTF(3, 4);
-static void put(struct view *v, enum tone tone, const char *format, ...)
-{
-	static const char *const codes[] = { "",         "\033[32m", "\033[33m",
-					     "\033[31m", "\033[2m",  "\033[1m" };
-	AUTO(free) char *text = NULL;
-	va_list ap;
-
-	va_start(ap, format);
-	int n = vasprintf(&text, format, ap);
-	va_end(ap);
-	if (n < 0)
-		abort();
-	if (v->colour)
-		buf_adds(&v->out, codes[tone]);
-	for (const char *p = text; *p;
-	     p++) /* what a server calls itself does not steer the terminal */
-		buf_addc(&v->out, (unsigned char)*p < 0x20 && *p != '\n' ? '?' : *p);
-	if (v->colour && *codes[tone])
-		buf_adds(&v->out, "\033[0m");
-}
-
-static const char *text_of(const json_t *object, const char *key)
-{
-	const char *text = json_string_value(json_object_get(object, key));
-
-	return text ? text : "";
-}
-
-/* NAN where the agent said null. */
-static double number_of(const json_t *object, const char *key)
-{
-	const json_t *v = json_object_get(object, key);
-
-	return json_is_number(v) ? json_number_value(v) : NAN;
-}
-
-#define SHORT 24
-
-/* "12 kB", "3.4 GB"; "?" when unknown. */
-static const char *bytes_text(double v, char out[SHORT])
-{
-	static const char *const units[] = { "B", "kB", "MB", "GB", "TB" };
-	size_t i = 0;
-
-	if (!isfinite(v))
-		return "?";
-	while (v >= 1024 && i < COUNT(units) - 1) {
-		v /= 1024;
-		i++;
-	}
-	snprintf(out, SHORT, i && v < 10 ? "%.1f %s" : "%.0f %s", v, units[i]);
-	return out;
-}
-
-/* "0.2 s", "3 min", "4 h 10 min", "12 days"; "?" when unknown. */
-static const char *span_text(double s, char out[SHORT])
-{
-	if (!isfinite(s))
-		return "?";
-	if (s < 10)
-		snprintf(out, SHORT, "%.1f s", s);
-	else if (s < 120)
-		snprintf(out, SHORT, "%.0f s", s);
-	else if (s < 7200)
-		snprintf(out, SHORT, "%.0f min", s / 60);
-	else if (s < 172800)
-		snprintf(out, SHORT, "%d h %d min", (int)(s / 3600), (int)s % 3600 / 60);
-	else
-		snprintf(out, SHORT, "%.0f days", s / 86400);
-	return out;
-}
-
-static const char *count_text(double v, char out[SHORT])
-{
-	if (!isfinite(v))
-		return "?";
-	snprintf(out, SHORT, "%.0f", v);
-	return out;
-}
+#include "position.h"
+#include "view.h"
 
 /* A position for people: what stands between transactions (row 2^63) goes without its row. */
 static const char *place_of(const json_t *object, const char *key, char out[POSITION_TEXT])
 {
 	struct position pos;
 
-	if (position_parse(str_z(text_of(object, key)), &pos) != 0)
+	if (position_parse(str_z(view_text(object, key)), &pos) != 0)
 		return "-";
 	position_text(&pos, out);
 	if (pos.row >= POSITION_BETWEEN)
@@ -126,7 +39,7 @@ static double age_of(const char *rfc3339)
 
 static enum tone state_tone(const char *state)
 {
-	static const char *const good[] = { "ok", "streaming" };
+	static const char *const good[] = { "ok", "streaming", "done" };
 	static const char *const bad[] = { "stopped", "detached", "needs_reload", "excluded" };
 
 	for (size_t i = 0; i < COUNT(good); i++)
@@ -140,96 +53,122 @@ static enum tone state_tone(const char *state)
 
 static void view_head(struct view *v, const json_t *root)
 {
-	const char *state = text_of(root, "state"), *waiting = text_of(root, "waiting_for");
-	char up[SHORT];
+	const char *state = view_text(root, "state"), *waiting = view_text(root, "waiting_for");
+	char up[VIEW_SHORT];
 
-	put(v, TONE_BOLD, "%s", text_of(root, "pipeline"));
-	put(v, state_tone(state), "  %s", state);
-	put(v, TONE_DIM, "  tailrace %s, pid %.0f, up %s\n", text_of(root, "version"),
-	    number_of(root, "pid"), span_text(age_of(text_of(root, "started")), up));
+	view_put(v, TONE_BOLD, "%s", view_text(root, "pipeline"));
+	view_put(v, state_tone(state), "  %s", state);
+	view_put(v, TONE_DIM, "  tailrace %s, pid %.0f, up %s\n", view_text(root, "version"),
+		 view_number(root, "pid"), view_span(age_of(view_text(root, "started")), up));
 	if (*waiting)
-		put(v, TONE_WAIT, "  waiting for %s\n", waiting);
+		view_put(v, TONE_WAIT, "  waiting for %s\n", waiting);
 }
 
 static void view_source(struct view *v, const json_t *s)
 {
 	bool connected = json_is_true(json_object_get(s, "connected"));
-	const char *server = text_of(s, "server");
-	double until = number_of(s, "seconds_until_lost");
-	char a[SHORT], b[SHORT], place[POSITION_TEXT];
+	const char *server = view_text(s, "server");
+	double until = view_number(s, "seconds_until_lost");
+	char a[VIEW_SHORT], b[VIEW_SHORT], place[POSITION_TEXT];
 
-	put(v, TONE_BOLD, "\nsource  ");
-	put(v, TONE_PLAIN, "%s  ", *server ? server : text_of(s, "type"));
-	put(v, connected ? TONE_GOOD : TONE_BAD, "%s\n", connected ? "connected" : "not connected");
-	put(v, TONE_PLAIN, "        lag %s", span_text(number_of(s, "lag_seconds"), a));
-	put(v, TONE_PLAIN, " (%s)", bytes_text(number_of(s, "lag_bytes"), b));
-	put(v, TONE_PLAIN, "   keeps %s for us", bytes_text(number_of(s, "retained_bytes"), a));
+	view_put(v, TONE_BOLD, "\nsource  ");
+	view_put(v, TONE_PLAIN, "%s  ", *server ? server : view_text(s, "type"));
+	view_put(v, connected ? TONE_GOOD : TONE_BAD, "%s\n",
+		 connected ? "connected" : "not connected");
+	view_put(v, TONE_PLAIN, "        lag %s", view_span(view_number(s, "lag_seconds"), a));
+	view_put(v, TONE_PLAIN, " (%s)", view_bytes(view_number(s, "lag_bytes"), b));
+	view_put(v, TONE_PLAIN, "   keeps %s for us",
+		 view_bytes(view_number(s, "retained_bytes"), a));
 	if (isfinite(until))
-		put(v, until < 86400 ? TONE_BAD : TONE_PLAIN, ", drops it in %s",
-		    span_text(until, b));
-	put(v, TONE_PLAIN, "   at %s\n", place_of(s, "position", place));
-	if (*text_of(s, "error"))
-		put(v, TONE_BAD, "        %s\n", text_of(s, "error"));
+		view_put(v, until < 86400 ? TONE_BAD : TONE_PLAIN, ", drops it in %s",
+			 view_span(until, b));
+	view_put(v, TONE_PLAIN, "   at %s\n", place_of(s, "position", place));
+	if (*view_text(s, "error"))
+		view_put(v, TONE_BAD, "        %s\n", view_text(s, "error"));
 }
 
 static void view_spool(struct view *v, const json_t *s)
 {
-	double until = number_of(s, "seconds_until_full");
-	char a[SHORT], b[SHORT], place[POSITION_TEXT];
+	double until = view_number(s, "seconds_until_full");
+	char a[VIEW_SHORT], b[VIEW_SHORT], place[POSITION_TEXT];
 
-	put(v, TONE_BOLD, "spool   ");
-	put(v, TONE_PLAIN, "%s of ", bytes_text(number_of(s, "bytes"), a));
-	put(v, TONE_PLAIN, "%s", bytes_text(number_of(s, "max_bytes"), b));
+	view_put(v, TONE_BOLD, "spool   ");
+	view_put(v, TONE_PLAIN, "%s of ", view_bytes(view_number(s, "bytes"), a));
+	view_put(v, TONE_PLAIN, "%s", view_bytes(view_number(s, "max_bytes"), b));
 	if (until < 30 * 86400)
-		put(v, until < 3600 ? TONE_BAD : TONE_PLAIN, ", full in %s", span_text(until, a));
-	put(v, TONE_PLAIN, "   synced to %s\n", place_of(s, "synced", place));
+		view_put(v, until < 3600 ? TONE_BAD : TONE_PLAIN, ", full in %s",
+			 view_span(until, a));
+	view_put(v, TONE_PLAIN, "   synced to %s\n", place_of(s, "synced", place));
 }
 
 static void view_sinks(struct view *v, const json_t *sinks)
 {
-	char lag[SHORT], events[SHORT], place[POSITION_TEXT];
+	char lag[VIEW_SHORT], events[VIEW_SHORT], place[POSITION_TEXT];
 	const json_t *k;
 	size_t i;
 
-	put(v, TONE_BOLD, "\n%-16s %-8s %-9s %10s %10s %9s %8s  %s\n", "sink", "type", "state",
-	    "lag", "events", "commits", "retries", "position");
+	view_put(v, TONE_BOLD, "\n%-16s %-8s %-9s %10s %10s %9s %8s  %s\n", "sink", "type", "state",
+		 "lag", "events", "commits", "retries", "position");
 	json_array_foreach(sinks, i, k)
 	{
-		const char *state = text_of(k, "state");
+		const char *state = view_text(k, "state");
 
-		put(v, TONE_PLAIN, "%-16s %-8s ", text_of(k, "name"), text_of(k, "type"));
-		put(v, state_tone(state), "%-9s ", state);
-		put(v, TONE_PLAIN, "%10s %10s %9.0f %8.0f  %s\n",
-		    span_text(number_of(k, "lag_seconds"), lag),
-		    count_text(number_of(k, "lag_events"), events), number_of(k, "commits"),
-		    number_of(k, "retries"), place_of(k, "position", place));
-		if (*text_of(k, "error"))
-			put(v, TONE_BAD, "  %s\n", text_of(k, "error"));
+		view_put(v, TONE_PLAIN, "%-16s %-8s ", view_text(k, "name"), view_text(k, "type"));
+		view_put(v, state_tone(state), "%-9s ", state);
+		view_put(v, TONE_PLAIN, "%10s %10s %9.0f %8.0f  %s\n",
+			 view_span(view_number(k, "lag_seconds"), lag),
+			 view_count(view_number(k, "lag_events"), events),
+			 view_number(k, "commits"), view_number(k, "retries"),
+			 place_of(k, "position", place));
+		if (*view_text(k, "error"))
+			view_put(v, TONE_BAD, "  %s\n", view_text(k, "error"));
 	}
 }
 
 /* All of a few tables; of many only the count and those that need somebody. */
+static void view_load(struct view *v, const json_t *load)
+{
+	double rows = view_number(load, "rows"), estimate = view_number(load, "estimate");
+	double rate = view_number(load, "rate"), left = view_number(load, "seconds_left");
+	char a[VIEW_SHORT], b[VIEW_SHORT];
+	AUTO(buf) struct buf bar = { 0 };
+
+	view_bar(&bar, rows < estimate ? rows / estimate : estimate >= 0 ? 1 : NAN, 20);
+	view_put(v, TONE_PLAIN, "    %s %s rows", buf_z(&bar), view_rows(rows, a));
+	if (isfinite(estimate))
+		view_put(v, TONE_PLAIN, " of about %s", view_rows(estimate, b));
+	view_put(v, TONE_PLAIN, "  %s", view_text(load, "state"));
+	if (rate > 0)
+		view_put(v, TONE_PLAIN, ", %s/s", view_rows(rate, a));
+	if (isfinite(left) && left > 0)
+		view_put(v, TONE_PLAIN, ", %s left", view_span(left, a));
+	view_put(v, TONE_PLAIN, "\n");
+}
+
 static void view_tables(struct view *v, const json_t *tables)
 {
 	size_t i, n = json_array_size(tables), streaming = 0;
 	const json_t *t;
 
-	json_array_foreach(tables, i, t) streaming += strcmp(text_of(t, "state"), "streaming") == 0;
-	put(v, TONE_BOLD, n == 1 ? "\n%zu table" : "\n%zu tables", n);
-	put(v, streaming == n ? TONE_GOOD : TONE_WAIT, ", %zu streaming\n", streaming);
+	json_array_foreach(tables, i, t) streaming +=
+		strcmp(view_text(t, "state"), "streaming") == 0;
+	view_put(v, TONE_BOLD, n == 1 ? "\n%zu table" : "\n%zu tables", n);
+	view_put(v, streaming == n ? TONE_GOOD : TONE_WAIT, ", %zu streaming\n", streaming);
 	json_array_foreach(tables, i, t)
 	{
-		const char *state = text_of(t, "state");
+		const char *state = view_text(t, "state");
 		AUTO(free)
-		char *name = xasprintf("%s.%s", text_of(t, "schema"), text_of(t, "name"));
+		char *name = xasprintf("%s.%s", view_text(t, "schema"), view_text(t, "name"));
 
 		if (n > 20 && strcmp(state, "streaming") == 0)
 			continue;
-		put(v, TONE_PLAIN, "  %-40s ", name);
-		put(v, state_tone(state), "%-12s", state);
-		if (isfinite(number_of(t, "version")))
-			put(v, TONE_DIM, " v%.0f", number_of(t, "version"));
-		put(v, TONE_PLAIN, "  %s\n", text_of(t, "reason"));
+		view_put(v, TONE_PLAIN, "  %-40s ", name);
+		view_put(v, state_tone(state), "%-12s", state);
+		if (isfinite(view_number(t, "version")))
+			view_put(v, TONE_DIM, " v%.0f", view_number(t, "version"));
+		view_put(v, TONE_PLAIN, "  %s\n", view_text(t, "reason"));
+		if (strcmp(state, "snapshot") == 0)
+			view_load(v, json_object_get(t, "snapshot"));
 	}
 }
 
@@ -248,9 +187,9 @@ static int draw(struct view *v, const char *json, struct error *err)
 	view_tables(v, json_object_get(root, "tables"));
 	const json_t *q = json_object_get(root, "quarantine");
 
-	if (number_of(q, "rows") > 0)
-		put(v, TONE_BAD, "\nquarantine: %.0f rows of %.0f tables\n", number_of(q, "rows"),
-		    number_of(q, "tables"));
+	if (view_number(q, "rows") > 0)
+		view_put(v, TONE_BAD, "\nquarantine: %.0f rows of %.0f tables\n",
+			 view_number(q, "rows"), view_number(q, "tables"));
 	json_decref(root);
 	return 0;
 }

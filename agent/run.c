@@ -56,16 +56,35 @@ static void collect_spool(struct agent *a, struct spool_view *out)
 static void add_note(void *arg, enum table_note kind, struct str schema, struct str name,
 		     const char *reason)
 {
-	struct agent_status *out = arg;
-	struct table_status *row = NULL;
+	struct table_status *row = status_find_table(arg, schema, name);
 
-	for (size_t i = 0; i < out->ntables && !row; i++)
-		if (str_eqz(schema, out->tables[i].schema) && str_eqz(name, out->tables[i].name))
-			row = &out->tables[i];
-	if (!row)
-		row = status_add_table(out, schema, name);
 	row->state = kind == TABLE_NOTE_EXCLUDED ? TABLE_EXCLUDED : TABLE_NEEDS_RELOAD;
 	status_set(&row->reason, reason);
+}
+
+static void collect_loads(struct snapshot *s, struct agent_status *out)
+{
+	struct load_progress *p;
+	size_t n;
+
+	snapshot_progress(s, &p, &n);
+	for (size_t i = 0; i < n; i++) {
+		struct table_status *row =
+			status_find_table(out, str_z(p[i].schema), str_z(p[i].name));
+		bool open = p[i].state == LOAD_WAITING || p[i].state == LOAD_RUNNING ||
+			    p[i].state == LOAD_PAUSED;
+
+		row->snapshot =
+			(struct snapshot_status){ load_state_name(p[i].state), p[i].rows,
+						  p[i].estimate, p[i].seconds_left, p[i].rate };
+		if (open)
+			row->state = TABLE_SNAPSHOT;
+		else if (p[i].state == LOAD_FAILED)
+			row->state = TABLE_NEEDS_RELOAD;
+		if (p[i].reason)
+			status_set(&row->reason, p[i].reason);
+	}
+	load_progress_free(p, n);
 }
 
 /* One row a table: its newest version. */
@@ -82,6 +101,8 @@ static void collect_tables(struct agent *a, struct agent_status *out)
 		row->state = TABLE_STREAMING;
 	}
 	tables_each_note(a->tables, add_note, out);
+	if (a->snapshot)
+		collect_loads(a->snapshot, out);
 	for (size_t i = 0; i < a->nsinks; i++)
 		deliver_table_status(a->sinks[i], out);
 }
@@ -118,9 +139,13 @@ static void collect(struct agent_status *out, void *arg)
 				 out->sinks[i].error ? out->sinks[i].error : "opening");
 		status_set(&out->waiting_for, text);
 	}
+	if (a->snapshot && !out->waiting_for)
+		out->waiting_for = snapshot_waiting_for(a->snapshot);
 	out->progress_us = a->progress_us;
+	bool loading = a->snapshot && snapshot_busy(a->snapshot);
+
 	out->state = a->stopping                   ? AGENT_STOPPING
-		     : reader_streaming(a->reader) ? AGENT_STREAMING
+		     : reader_streaming(a->reader) ? loading ? AGENT_SNAPSHOT : AGENT_STREAMING
 		     : out->waiting_for            ? AGENT_WAITING
 						   : AGENT_STARTING;
 }
@@ -217,24 +242,6 @@ static void handle_signals(struct agent *a, int fd)
 	}
 }
 
-/* The progress line of --until-idle on a terminal. */
-static void show_progress(struct agent *a)
-{
-	static int64_t last;
-	static uint64_t last_events;
-	struct spool_status s;
-	int64_t now = monotonic_us();
-
-	if (!a->until_idle || now - last < 500000 || !isatty(STDERR_FILENO))
-		return;
-	spool_status(a->spool, &s);
-	fprintf(stderr, "\r%llu changes, %.0f/s, spool %.1f MB\033[K", (unsigned long long)s.events,
-		last ? (double)(s.events - last_events) * 1e6 / (double)(now - last) : 0.0,
-		(double)s.bytes / 1e6);
-	last = now;
-	last_events = s.events;
-}
-
 static bool sinks_finished(struct agent *a)
 {
 	for (size_t i = 0; i < a->nsinks; i++)
@@ -259,7 +266,7 @@ static void main_loop(struct agent *a, struct http *http, int signals)
 			break;
 		handle_signals(a, signals);
 		http_run(http);
-		show_progress(a);
+		progress_show(a);
 		sd_notify(0, "WATCHDOG=1");
 		if (reader_streaming(a->reader) != streaming) {
 			streaming = !streaming;

@@ -84,6 +84,14 @@ struct table_status *status_add_table(struct agent_status *s, struct str schema,
 	return &s->tables[s->ntables++];
 }
 
+struct table_status *status_find_table(struct agent_status *s, struct str schema, struct str name)
+{
+	for (size_t i = 0; i < s->ntables; i++)
+		if (str_eqz(name, s->tables[i].name) && str_eqz(schema, s->tables[i].schema))
+			return &s->tables[i];
+	return status_add_table(s, schema, name);
+}
+
 /* --- JSON: each put_ writes "name":value, and the comma before it if it is not the first --- */
 
 static void put_name(struct buf *out, const char *name)
@@ -197,6 +205,22 @@ static void put_sink(struct buf *out, const struct sink_status *s)
 	buf_addc(out, '}');
 }
 
+static void put_snapshot(struct buf *out, const struct snapshot_status *s)
+{
+	if (!s->state) {
+		put_text(out, "snapshot", NULL);
+		return;
+	}
+	put_name(out, "snapshot");
+	buf_addc(out, '{');
+	put_text(out, "state", s->state);
+	put_integer(out, "rows", s->rows);
+	put_integer(out, "estimate", s->estimate);
+	put_seconds(out, "rate", s->rate);
+	put_integer(out, "seconds_left", s->seconds_left);
+	buf_addc(out, '}');
+}
+
 static void put_table(struct buf *out, const struct table_status *t)
 {
 	put_name(out, NULL);
@@ -206,7 +230,7 @@ static void put_table(struct buf *out, const struct table_status *t)
 	put_integer(out, "version", t->version ? (int64_t)t->version : -1);
 	put_text(out, "state", table_states[t->state]);
 	put_text(out, "reason", t->reason);
-	put_text(out, "snapshot", NULL);
+	put_snapshot(out, &t->snapshot);
 	buf_addc(out, '}');
 }
 
@@ -280,6 +304,39 @@ static void version_metric(const struct table_status *t)
 		metric_add(m, (uint64_t)((double)t->version - have));
 }
 
+/*
+ * A counter whose cause is what the ledger says; a load that begins anew counts on from where the earlier
+ * one was.  Main thread.
+ */
+static void snapshot_metric(const struct table_status *t)
+{
+	static struct seen {
+		struct metric *metric;
+		int64_t rows;
+	} * seen;
+	static size_t nseen;
+	AUTO(buf) struct buf labels = { 0 };
+	AUTO(free) char *name = xasprintf("%s.%s", t->schema, t->name);
+	size_t i = 0;
+
+	metric_label(&labels, "table", str_z(name));
+	struct metric *m = metric_get(METRIC_COUNTER, "snapshot_rows_total", buf_z(&labels),
+				      "Rows of the table that snapshots have loaded.");
+
+	gauge("snapshot_rows_estimate", buf_z(&labels),
+	      "Rows of the table by the source's catalog when its snapshot began.",
+	      known(t->snapshot.estimate));
+	while (i < nseen && seen[i].metric != m)
+		i++;
+	if (i == nseen) {
+		seen = xrealloc(seen, (nseen + 1) * sizeof *seen);
+		seen[nseen++] = (struct seen){ m, 0 };
+	}
+	metric_add(m, (uint64_t)(t->snapshot.rows -
+				 (t->snapshot.rows < seen[i].rows ? 0 : seen[i].rows)));
+	seen[i].rows = t->snapshot.rows;
+}
+
 void status_metrics(struct buf *out, const struct agent_status *s)
 {
 	char text[POSITION_TEXT];
@@ -305,6 +362,8 @@ void status_metrics(struct buf *out, const struct agent_status *s)
 	for (size_t i = 0; i < s->ntables; i++) {
 		stopped += s->tables[i].state == TABLE_STOPPED;
 		version_metric(&s->tables[i]);
+		if (s->tables[i].snapshot.state)
+			snapshot_metric(&s->tables[i]);
 	}
 	gauge("tables_stopped", "", "Tables that are stopped and need somebody.", (double)stopped);
 	metrics_render(out);
@@ -326,7 +385,8 @@ bool status_healthy(const struct agent_status *s, int64_t now_us)
 
 char *status_unready(const struct agent_status *s)
 {
-	if (s->waiting_for)
+	/* A snapshot that waits holds nothing up: the stream goes on. */
+	if (s->waiting_for && s->state != AGENT_SNAPSHOT)
 		return xstrdup(s->waiting_for);
 	if (!s->source.connected)
 		return s->source.error ? xasprintf("the source: %s", s->source.error)
@@ -338,7 +398,7 @@ char *status_unready(const struct agent_status *s)
 			return k->error ? xasprintf("sink %s: %s", k->name, k->error)
 					: xasprintf("sink %s to load its checkpoint", k->name);
 	}
-	if (s->state != AGENT_STREAMING)
+	if (s->state != AGENT_STREAMING && s->state != AGENT_SNAPSHOT)
 		return xasprintf("the agent is %s", agent_states[s->state]);
 	return NULL;
 }

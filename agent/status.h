@@ -47,10 +47,16 @@ struct sink_status {
 enum table_state {
 	TABLE_STREAMING, TABLE_SNAPSHOT, TABLE_EXCLUDED, TABLE_NEW, TABLE_STOPPED, TABLE_NEEDS_RELOAD,
 };
+struct snapshot_status {
+	const char		*state;			/* static: "running"; NULL: the table has none */
+	int64_t			rows, estimate, seconds_left;
+	double			rate;			/* rows per second */
+};
 struct table_status {
 	char			*schema, *name, *reason;
 	unsigned		version;		/* 0: none yet */
 	enum table_state	state;
+	struct snapshot_status	snapshot;
 };
 
 struct agent_status {
@@ -78,12 +84,13 @@ void status_free(struct agent_status *s);
 void status_set(char **field, const char *text);	/* replaces a string by a copy; NULL is fine */
 struct sink_status  *status_add_sink(struct agent_status *s, const char *name, const char *type);
 struct table_status *status_add_table(struct agent_status *s, struct str schema, struct str name);
+struct table_status *status_find_table(struct agent_status *s, struct str schema, struct str name);	/* adds it where it is not */
 
 /* The contract's JSON (INTERFACE.md, "status"), one line without its end. */
 void status_json(struct buf *out, const struct agent_status *s);
 /*
  * Prometheus text: sets the gauges build_info, source_*, spool_*, sink_connected, sink_lag_*,
- * tables_stopped and schema_versions_total from *s, then renders all metrics.  events_total,
+ * tables_stopped, snapshot_rows_* and schema_versions_total from *s, then renders all metrics.  events_total,
  * transactions_total, sink_commits_total, sink_commit_seconds, sink_retries_total and end_to_end_seconds belong to
  * reader and delivery.
  */
