@@ -18,6 +18,13 @@ const struct command commands[] = {
 	{ "status", "[-c FILE] [--json] [--watch]",
 	  "lag, positions, retention, sinks and tables of the running agent",
 	  "tailrace status -c /etc/tailrace/erp.conf --watch", cmd_status },
+	{ "snapshot",
+	  "[-c FILE] start|pause|resume|cancel|list [TABLE...] [--where SQL] [--sink NAME] "
+	  "[--json] [--watch]",
+	  "load tables (again), hold that up or end it, and show how far it is",
+	  "tailrace snapshot -c /etc/tailrace/erp.conf start public.orders --where \"year >= "
+	  "2024\"",
+	  cmd_snapshot },
 	{ "events",
 	  "[-c FILE | PATH...] [--table T] [--key JSON] [--from POS|TIME] [--to POS|TIME] "
 	  "[--format json|jsonl]",

@@ -60,6 +60,7 @@ int command_usage(const char *format, ...) PRINTF(1, 2);
 int cmd_run(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_status(int argc, char **argv);
+int cmd_snapshot(int argc, char **argv);
 int cmd_events(int argc, char **argv);
 int cmd_schema(int argc, char **argv);
 int cmd_options(int argc, char **argv);

@@ -82,22 +82,24 @@ static const struct option source[] = {
 };
 
 static const char *const snapshot_modes[] = { "initial", "never", "only", NULL };
-static const char *const snapshot_modes_later[] = { "only", NULL };
 
 static const struct option snapshot[] = {
-	OPT_ENUM_LATER(snapshot_config, mode, "mode", "initial", snapshot_modes,
-		       snapshot_modes_later, 0,
-		       "Load what the tables hold at the first start, never, or do only that. This "
-		       "version has no snapshots: initial is refused at the first start where a "
-		       "selected table holds rows."),
+	OPT_ENUM(snapshot_config, mode, "mode", "initial", snapshot_modes, 0,
+		 "initial: what the tables hold at the first start is loaded, and what a table "
+		 "holds "
+		 "that is added later; never: only changes are delivered, until `tailrace snapshot "
+		 "start` asks for a table; only: as initial, and the run ends once all is loaded."),
 	OPT_INT(snapshot_config, chunk_rows, "chunk_rows", "20000", "1", "10000000", 0,
-		"Rows that are read at a time."),
+		"Most rows that one transaction reads at the source; a sixteenth of memory is the "
+		"other limit."),
 	OPT_INT(snapshot_config, workers, "workers", "2", "1", "64", 0,
-		"Tables that are read at the same time."),
+		"Connections that read tables at the same time, also parts of one large table; "
+		"fewer do while the source is busy."),
 	OPT_INT(snapshot_config, rate, "rate", "0", "0", "1000000000", 0,
-		"Most rows per second; 0 is no limit."),
+		"Most rows per second of all workers; 0 is no limit."),
 	OPT_SIZE(snapshot_config, keyless_max, "keyless_max", "1GB", "0", "1024TB", 0,
-		 "Larger tables without a key are refused unless asked for by name."),
+		 "A table without a key is read as a whole, while the stream waits for it: larger "
+		 "ones are refused unless asked for by name."),
 	OPT_END,
 };
 

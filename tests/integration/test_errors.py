@@ -39,7 +39,6 @@ def test_wrong_value(agent, section, key, value, says):
 
 @pytest.mark.parametrize("section, values, says", [
     ("sink far", {"type": "mysql", "url": "mysql://127.0.0.1:1/d"}, "mysql"),
-    ("snapshot", {"mode": "only"}, "only"),
     ("source", {"on_error": "quarantine"}, "quarantine")])
 def test_what_is_not_there_yet_is_refused_by_name(agent, section, values, says):
     agent.set(section, **values)
@@ -62,9 +61,9 @@ def test_no_configuration_file(agent):
 
 
 def test_usage(agent):
-    for argv in (["frobnicate"], ["run", "--nonsense"], [], ["snapshot", "-c", agent.conf, "list"]):
+    for argv in (["frobnicate"], ["run", "--nonsense"], [], ["snapshot", "-c", agent.conf, "dance"], ["snapshot"]):
         assert agent.command(*argv, check=False).returncode == 2, argv
-    for verb in ("run", "check", "status", "events", "schema", "options"):
+    for verb in ("run", "check", "status", "snapshot", "events", "schema", "options"):
         done = agent.command(verb, "--help")
         assert "tailrace " + verb in done.stdout
 

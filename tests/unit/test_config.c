@@ -263,8 +263,6 @@ static void what_has_no_code_is_refused_by_name(void **state)
 				  "version; leave it out" },
 		{ "on_reload = snapshot\n", "a.conf:10: [sink copy] on_reload = snapshot is not "
 					    "available in this version; available: stop" },
-		{ "[snapshot]\nmode = only\n", "a.conf:11: [snapshot] mode = only is not available "
-					       "in this version; available: initial, never" },
 		{ "[registry]\nurl = http://r:8081\n", "a.conf:11: [registry] url = http://r:8081 "
 						       "is not available in this version; leave "
 						       "it out" },
@@ -299,7 +297,8 @@ static void what_has_no_code_is_refused_by_name(void **state)
 	refused(PIPELINE "[source]\ntype = mysql\nurl = postgresql://h\ntables = x\n" SINK,
 		"a.conf:5: [source] url does not begin with mysql://");
 	/* A misspelt key is named before what has no code. */
-	refused_with(PIPELINE SOURCE SINK "[snapshot]\nmode = only\nworker = 2\n", "no key worker");
+	refused_with(PIPELINE SOURCE SINK "history = on\n[snapshot]\nworker = 2\n",
+		     "no key worker");
 }
 
 /* Every key with a default, set to it: nothing is refused. */

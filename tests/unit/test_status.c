@@ -126,6 +126,61 @@ static void test_json(void **state)
 	status_free(&s);
 }
 
+static void test_tables_being_loaded(void **state)
+{
+	(void)state;
+	struct agent_status s;
+	AUTO(buf) struct buf out = { 0 };
+
+	fill(&s);
+	s.state = AGENT_SNAPSHOT;
+	status_set(&s.waiting_for, "a transaction to end");
+	for (size_t i = 0; i < 3; i++)
+		status_find_table(&s, STR("public"), STR("orders"))->snapshot =
+			(struct snapshot_status){ "running", 1200, 5000, 11, 340.5 };
+	status_find_table(&s, STR("app"), STR("x"))->snapshot =
+		(struct snapshot_status){ "waiting", 0, -1, -1, 0 };
+	assert_int_equal(s.ntables, 4);
+	json_t *root = parsed(&s), *tables = json_object_get(root, "tables");
+	json_t *load = json_object_get(json_array_get(tables, 0), "snapshot");
+
+	assert_string_equal(text_of(root, "state"), "snapshot");
+	ASSERT_KEYS(load, "state", "rows", "estimate", "rate", "seconds_left");
+	assert_string_equal(text_of(load, "state"), "running");
+	assert_int_equal(json_integer_value(json_object_get(load, "rows")), 1200);
+	assert_true(json_real_value(json_object_get(load, "rate")) == 340.5);
+	load = json_object_get(json_array_get(tables, 3), "snapshot");
+	assert_true(json_is_null(json_object_get(load, "estimate")));
+	assert_true(json_is_null(json_object_get(load, "seconds_left")));
+	assert_true(json_is_null(json_object_get(json_array_get(tables, 1), "snapshot")));
+	json_decref(root);
+
+	/* The stream goes on meanwhile: ready, but for the sink that is not. */
+	AUTO(free) char *unready = status_unready(&s);
+
+	assert_non_null(strstr(unready, "archive"));
+	s.sinks[1].connected = true;
+	assert_null(status_unready(&s));
+
+	static const char sample[] = "tailrace_snapshot_rows_total{table=\"public.orders\"}";
+
+	status_metrics(&out, &s);
+	assert_true(prometheus_sample(buf_z(&out), sample) == 1200);
+	assert_true(prometheus_sample(buf_z(&out),
+				      "tailrace_snapshot_rows_estimate{table=\"public.orders\"}") ==
+		    5000);
+	assert_null(strstr(buf_z(&out), "snapshot_rows_estimate{table=\"app.x\"}"));
+	s.tables[0].snapshot.rows = 1500;
+	buf_clear(&out);
+	status_metrics(&out, &s);
+	assert_true(prometheus_sample(buf_z(&out), sample) == 1500);
+	s.tables[0].snapshot.rows = 100; /* begun anew */
+	buf_clear(&out);
+	status_metrics(&out, &s);
+	assert_true(prometheus_sample(buf_z(&out), sample) == 1600);
+	status_free(&s);
+}
+
 static void test_unknown_is_null(void **state)
 {
 	(void)state;
@@ -260,8 +315,11 @@ static void test_ready(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_json),    cmocka_unit_test(test_unknown_is_null),
-		cmocka_unit_test(test_metrics), cmocka_unit_test(test_health),
+		cmocka_unit_test(test_json),
+		cmocka_unit_test(test_tables_being_loaded),
+		cmocka_unit_test(test_unknown_is_null),
+		cmocka_unit_test(test_metrics),
+		cmocka_unit_test(test_health),
 		cmocka_unit_test(test_ready),
 	};
 
