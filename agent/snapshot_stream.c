@@ -1,6 +1,7 @@
 /*
  * snapshot_stream.c - the reader's part of snapshots: what it notes, where it halts, what it emits
  */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "log.h"
@@ -279,6 +280,18 @@ static void job_done(struct snapshot *s, struct job *j)
 	job_free(j);
 }
 
+static void say_loaded(const struct load *l)
+{
+	char rows[32], seconds[32];
+
+	if (l->given_up)
+		return;
+	snprintf(rows, sizeof rows, "%lld", (long long)l->rows);
+	snprintf(seconds, sizeof seconds, "%.1f", (double)(monotonic_us() - l->begun_us) / 1e6);
+	log_info("table is loaded", "schema", l->schema, "table", l->name, "rows", rows, "seconds",
+		 seconds, NULL);
+}
+
 /* What was told of the table before is cured by this load; what is told from here on is not. */
 static void begun(struct snapshot *s, struct load *l)
 {
@@ -321,6 +334,7 @@ void snapshot_emitted(struct snapshot *s, struct emission *e, bool ok, const str
 		if (j)
 			job_done(s, j);
 		if (e->kind == NOTE_END) {
+			say_loaded(l);
 			l->phase = PHASE_ENDED;
 			splice_remove(s->splice, l->splice);
 			l->splice = NULL;
