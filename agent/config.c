@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -23,6 +24,10 @@
 struct owned_config {
 	struct config c;
 	struct arena arena;
+};
+
+struct config_now {
+	_Atomic(const struct list *) tables; /* NULL: as the file was read first */
 };
 
 struct loader {
@@ -489,6 +494,7 @@ static int fill_all(struct loader *l, bool set_log)
 	const struct ini_section *first = find_section(l, "pipeline");
 	const struct pipeline_config *p = &l->c->pipeline;
 
+	l->c->now = arena_zalloc(l->arena, sizeof *l->c->now);
 	l->c->tables = arena_zalloc(l->arena, (l->ini.n + 1) * sizeof *l->c->tables);
 	l->c->sinks = arena_zalloc(l->arena, (l->ini.n + 1) * sizeof *l->c->sinks);
 	for (const struct section *x = sections; x->name; x++)
@@ -570,6 +576,20 @@ void config_free(struct config *c)
 
 	free(o);
 	arena_free(&arena);
+}
+
+/* --- SIGHUP --- */
+
+const struct list *config_tables(const struct config *c)
+{
+	const struct list *now = c->now ? atomic_load(&c->now->tables) : NULL;
+
+	return now ? now : &c->source.tables;
+}
+
+void config_take_tables(const struct config *running, const struct config *fresh)
+{
+	atomic_store(&running->now->tables, &fresh->source.tables);
 }
 
 struct changes {

@@ -46,7 +46,7 @@ static const struct option source[] = {
 		   "Address of the database: postgresql:// as libpq takes it, or mysql://."),
 	OPT_STRING(source_config, password, "password", NULL, OPTION_SECRET,
 		   "Password; goes before the one in the URL."),
-	OPT_LIST(source_config, tables, "tables", NULL, OPTION_REQUIRED,
+	OPT_LIST(source_config, tables, "tables", NULL, OPTION_REQUIRED | OPTION_RELOAD,
 		 "Patterns schema.table with * and ?; ! excludes, the last match wins; without a "
 		 "dot: that table in any schema."),
 	OPT_STRING(source_config, slot, "slot", NULL, 0,

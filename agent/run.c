@@ -219,6 +219,7 @@ static void reload(struct agent *a)
 	}
 	config_changes(newest ? newest : a->config, fresh, &reloaded, &restart);
 	newest = fresh; /* the one before lives until exit: threads may hold its strings */
+	config_take_tables(a->config, fresh);
 	log_info("configuration reloaded", "changed", reloaded.n ? buf_z(&reloaded) : "nothing",
 		 NULL);
 	atomic_store(&a->look_anew, true);

@@ -2,7 +2,7 @@
  * config.h - the configuration file as values
  *
  * config_load() reads an INI file as of PgBouncer and pgBackRest (INTERFACE.md, "Configuration").
- * The result is immutable and shared by all threads; it lives until exit.
+ * The result is immutable but for config_tables(), and shared by all threads; it lives until exit.
  */
 #ifndef CONFIG_H
 #define CONFIG_H
@@ -74,6 +74,8 @@ struct sink_type {
 };
 extern const struct sink_type sink_types[];	/* sinks/sinks.c; ends with a NULL name */
 
+struct config_now;		/* what SIGHUP has changed since */
+
 struct config {
 	char				*path;
 	struct pipeline_config		pipeline;
@@ -87,7 +89,16 @@ struct config {
 	size_t				ntables;
 	struct sink_config		*sinks;
 	size_t				nsinks;
+	struct config_now		*now;	/* NULL: nothing can change */
 };
+
+/*
+ * source.tables as it stands now: the list itself lives until exit, so whoever wants one answer throughout keeps
+ * the pointer.  Any thread.
+ */
+const struct list *config_tables(const struct config *c);
+/* SIGHUP: `running` goes by the tables of `fresh` from here on; `fresh` must live until exit. */
+void config_take_tables(const struct config *running, const struct config *fresh);
 
 /*
  * NULL and an error with EXIT_USAGE that names file and line.  Sets the log up as [pipeline] says;

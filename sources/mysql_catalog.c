@@ -17,7 +17,8 @@
 #include "mysql_schema.h"
 
 struct mysql_catalog {
-	const struct list *patterns;
+	const struct config *config;
+	const struct list *patterns; /* source.tables as of the last connect() */
 	struct tables *tables;
 	const struct source *source;
 	struct mysql_history *history;
@@ -35,7 +36,8 @@ struct mysql_catalog *mysql_catalog_new(const struct config *config, struct tabl
 {
 	struct mysql_catalog *c = xcalloc(1, sizeof *c);
 
-	c->patterns = &config->source.tables;
+	c->config = config;
+	c->patterns = config_tables(config);
 	c->tables = t;
 	c->source = s;
 	c->history = mysql_history_new();
@@ -96,21 +98,52 @@ static int check_names(const struct mysql_catalog *c, struct error *err)
 	return tables_check_names(c->tables, drafts, n, err);
 }
 
+/* source.tables has changed: what it asks for, and asked for under `was`, is said where it differs. */
+static void say_change(struct mysql_catalog *c, const struct list *was)
+{
+	for (size_t i = 0; i < c->live.n; i++) {
+		const struct mysql_table *t = &c->live.items[i];
+		bool before = !t->sequence && mysql_captured(was, c->names, t->schema, t->name);
+		AUTO(free)
+		char *name = xasprintf("%.*s.%.*s", STR_FMT(t->schema), STR_FMT(t->name));
+
+		if (c->wanted[i] && !before) {
+			tables_forget_note(c->tables, TABLE_NOTE_EXCLUDED, t->schema, t->name);
+			log_info("table is selected now", "table", name, NULL);
+		} else if (before && !c->wanted[i]) {
+			tables_note(c->tables, TABLE_NOTE_EXCLUDED, t->schema, t->name,
+				    "source.tables no longer selects it");
+			log_warning("table is no longer selected: its changes are not carried from "
+				    "here on; sinks keep what they have",
+				    "table", name, NULL);
+		}
+	}
+}
+
 static int read_live(struct mysql_catalog *c, bool strict, struct error *err)
 {
+	const struct list *was = c->patterns;
 	struct error unmatched;
 
+	c->patterns = config_tables(c->config);
 	mysql_schema_release(&c->live);
 	if (mysql_schema_list(c->conn, &c->live, err))
 		return -1;
 	free(c->wanted);
 	c->wanted = xcalloc(c->live.n, sizeof *c->wanted);
 	if (mysql_choose(c->patterns, c->names, c->live.items, c->live.n, c->wanted,
-			 strict ? err : &unmatched) &&
-	    strict)
-		return -1;
-	if (!strict)
+			 strict ? err : &unmatched)) {
+		if (strict)
+			return -1;
+		if (was != c->patterns)
+			log_warning("a change of source.tables does not do what it says", "reason",
+				    unmatched.text, NULL);
+	}
+	if (!strict) {
+		if (was != c->patterns)
+			say_change(c, was);
 		return 0;
+	}
 	if (mysql_schema_columns(c->conn, c->server, &c->live, c->wanted, err))
 		return -1;
 	return check_names(c, err);

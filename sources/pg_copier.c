@@ -99,7 +99,7 @@ static int look(struct copier *c, int64_t deadline, struct error *err)
 	    pg_publication_load(c->ask.conn, deadline, source->publication, c->server.version,
 				&c->publication, err) ||
 	    pg_tables_load(c->ask.conn, deadline, &c->found, err) ||
-	    pg_tables_choose(&c->found, &source->tables, c->server.version, false, err))
+	    pg_tables_choose(&c->found, config_tables(c->config), c->server.version, false, err))
 		return -1;
 	if (!c->publication.oid)
 		return fail(err, ERR_RETRY, "publication \"%s\" is not there", source->publication);

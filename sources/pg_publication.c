@@ -202,7 +202,8 @@ static int create(PGconn *conn, int64_t deadline, const char *name, int version,
 
 /* Tables that match but are not published: added to our own publication, named for a DBA's. */
 static int complete(PGconn *conn, int64_t deadline, const char *name, int version,
-		    const struct pg_tables *tables, struct pg_publication *p, struct error *err)
+		    const struct pg_tables *tables, bool first, struct pg_publication *p,
+		    struct error *err)
 {
 	AUTO(buf) struct buf sql = { 0 };
 
@@ -214,11 +215,15 @@ static int complete(PGconn *conn, int64_t deadline, const char *name, int versio
 			    "publication", name, "fix", buf_z(&sql), NULL);
 		return 0;
 	}
-	if (run_or_ask(conn, deadline, "cannot add tables to the publication", buf_z(&sql), err))
-		return -1;
-	log_warning(
-		"tables added to the publication; what they held or changed before is not carried",
-		"publication", name, "sql", buf_z(&sql), NULL);
+	if (run_or_ask(conn, deadline, "cannot add tables to the publication", buf_z(&sql), err)) {
+		if (first || err->kind == ERR_RETRY)
+			return -1;
+		/* The others go on. */
+		log_warning("TABLES NOT PUBLISHED: selected, but they cannot be added",
+			    "publication", name, "reason", err->text, NULL);
+		return 0;
+	}
+	log_info("tables added to the publication", "publication", name, "sql", buf_z(&sql), NULL);
 	if (pg_server_adds_unsafely(version))
 		log_warning("this minor version of the server can lose changes of transactions "
 			    "that wrote to "
@@ -271,10 +276,54 @@ int pg_publication_ensure(PGconn *conn, int64_t deadline, const char *name, int 
 		    pg_publication_load(conn, deadline, name, version, out, err))
 			return -1;
 		*created = true;
-	} else if (complete(conn, deadline, name, version, tables, out, err)) {
+	} else if (complete(conn, deadline, name, version, tables, first, out, err)) {
 		return -1;
 	}
 	return check(name, version, out, tables, err);
+}
+
+int pg_publication_drop(PGconn *conn, int64_t deadline, const char *name, int version,
+			const struct pg_tables *tables, const bool *were, struct pg_publication *p,
+			struct error *err)
+{
+	AUTO(buf) struct buf sql = { 0 };
+	size_t n = 0;
+
+	for (size_t i = 0; i < tables->n; i++) {
+		const struct pg_table *t = &tables->items[i];
+
+		if (!were[i] || t->wanted || !has(p->members, p->nmembers, t->oid))
+			continue;
+		if (n++ == 0) {
+			buf_adds(&sql, "ALTER PUBLICATION ");
+			pg_ident(&sql, name);
+			buf_adds(&sql, " DROP TABLE ");
+		} else {
+			buf_adds(&sql, ", ");
+		}
+		add_table(t, &sql);
+	}
+	if (n == 0)
+		return 0;
+	if (!p->owned) {
+		log_warning("tables that are no longer selected stay in the publication, which is "
+			    "not ours; their changes are passed over",
+			    "publication", name, "fix", buf_z(&sql), NULL);
+		return 0;
+	}
+	if (run_or_ask(conn, deadline, "cannot take tables out of the publication", buf_z(&sql),
+		       err)) {
+		if (err->kind == ERR_RETRY)
+			return -1;
+		log_warning("tables that are no longer selected stay in the publication; their "
+			    "changes are passed over",
+			    "publication", name, "reason", err->text, NULL);
+		return 0;
+	}
+	log_info("tables taken out of the publication", "publication", name, "sql", buf_z(&sql),
+		 NULL);
+	pg_publication_release(p);
+	return pg_publication_load(conn, deadline, name, version, p, err);
 }
 
 char *pg_publication_members(const struct pg_publication *p)

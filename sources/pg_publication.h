@@ -34,6 +34,13 @@ size_t pg_publication_add_sql(const char *name, const struct pg_publication *p, 
 MUST_CHECK int pg_publication_ensure(PGconn *conn, int64_t deadline, const char *name, int version,
 				     const struct pg_tables *tables, bool first, bool may_create, bool *created,
 				     struct pg_publication *out, struct error *err);
+/*
+ * Takes tables out of our own publication that the configuration no longer selects: were[i] says that tables->items[i]
+ * was listed before.  A publication of somebody else's stays as it is.
+ */
+MUST_CHECK int pg_publication_drop(PGconn *conn, int64_t deadline, const char *name, int version,
+				   const struct pg_tables *tables, const bool *were, struct pg_publication *p,
+				   struct error *err);
 /* Its members' OIDs as an array literal, malloced. */
 char *pg_publication_members(const struct pg_publication *p);
 

@@ -51,9 +51,11 @@ struct postgres {
 	PGconn *control;     /* until start(): then the monitor has it */
 	PGconn *replication; /* until start(): then the stream has it */
 	bool streaming;
-	bool creating;      /* CREATE_REPLICATION_SLOT was sent and is awaited */
-	bool slot_is_older; /* than the publication, which was made by this connect() */
-	bool announced;     /* left out tables were named */
+	bool creating;               /* CREATE_REPLICATION_SLOT was sent and is awaited */
+	bool slot_is_older;          /* than the publication, which was made by this connect() */
+	bool announced;              /* left out tables were named */
+	const struct list *patterns; /* that the publication follows; NULL: none yet */
+	bool *were; /* of found: listed under those, where source.tables has changed since; or NULL */
 	bool binary, text_only;
 	char extent_server[128];
 };
@@ -173,11 +175,58 @@ static int compare_log(struct postgres *p, const char *known, int64_t deadline, 
 
 static int choose_tables(struct postgres *p, int64_t deadline, struct error *err)
 {
+	const struct list *now = config_tables(p->config);
+	bool changed = p->patterns && p->patterns != now;
+	int version = p->server.version;
+	struct error unmatched;
+
 	pg_tables_free(&p->found);
+	free(p->were);
+	p->were = NULL;
 	if (pg_tables_load(p->control, deadline, &p->found, err))
 		return -1;
-	return pg_tables_choose(&p->found, &settings(p)->tables, p->server.version, !p->announced,
-				err);
+	p->catalog.patterns = now;
+	if (!changed)
+		return pg_tables_choose(&p->found, now, version, !p->announced, err);
+	if (pg_tables_choose(&p->found, p->patterns, version, false, err))
+		return -1;
+	p->were = xcalloc(p->found.n + 1, sizeof *p->were);
+	for (size_t i = 0; i < p->found.n; i++)
+		p->were[i] = p->found.items[i].listed;
+	if (pg_tables_choose(&p->found, now, version, true, &unmatched))
+		log_warning("a change of source.tables does not do what it says", "reason",
+			    unmatched.text, NULL);
+	return 0;
+}
+
+/* After a change of source.tables: what is let go of is said, and what is taken up is no longer left out. */
+static int follow_change(struct postgres *p, int64_t deadline, struct error *err)
+{
+	const char *publication = settings(p)->publication;
+
+	for (size_t i = 0; p->were && i < p->found.n; i++) {
+		const struct pg_table *t = &p->found.items[i];
+		AUTO(free) char *name = xasprintf("%s.%s", t->schema, t->name);
+
+		if (!p->were[i] && t->listed) {
+			tables_forget_note(p->tables, TABLE_NOTE_EXCLUDED, str_z(t->schema),
+					   str_z(t->name));
+			log_info("table is selected now", "table", name, NULL);
+		} else if (p->were[i] && !t->wanted) {
+			tables_note(p->tables, TABLE_NOTE_EXCLUDED, str_z(t->schema),
+				    str_z(t->name), "source.tables no longer selects it");
+			log_warning("table is no longer selected: its changes are not carried from "
+				    "here on; sinks keep what they have",
+				    "table", name, NULL);
+		}
+	}
+	if (p->were && pg_publication_drop(p->control, deadline, publication, p->server.version,
+					   &p->found, p->were, &p->publication, err))
+		return -1;
+	free(p->were);
+	p->were = NULL;
+	p->patterns = p->catalog.patterns;
+	return 0;
 }
 
 /*
@@ -387,6 +436,8 @@ static int prepare(struct postgres *p, const char *known, bool may_take, int64_t
 		if (made && pg_server_load(p->control, deadline, &p->server, err))
 			return -1; /* its log's end, after the publication */
 		p->announced = true;
+		if (follow_change(p, deadline, err))
+			return -1;
 		note_left_out(p);
 		if (pg_names_check(p->control, deadline, publication, p->tables, err))
 			return -1; /* before there is a slot that would keep the log */
@@ -615,7 +666,7 @@ static struct source *postgres_open(const struct config *c, struct tables *table
 	p->application = xasprintf("%s%s", p->ours, instance);
 	p->catalog.query = ask_monitor;
 	p->catalog.ctx = &p->monitor;
-	p->catalog.patterns = &c->source.tables;
+	p->catalog.patterns = config_tables(c);
 	p->monitor.slot = c->source.slot;
 	p->monitor.publication = c->source.publication;
 	p->monitor.heartbeat = c->source.heartbeat;
@@ -634,6 +685,7 @@ static void postgres_close(struct source *s)
 	pg_catalog_release(&p->catalog);
 	pg_publication_release(&p->publication);
 	pg_tables_free(&p->found);
+	free(p->were);
 	pg_log_release(&p->log);
 	free(p->application);
 	free(p->ours);
