@@ -77,6 +77,14 @@ static bool sinks_await(struct snapshot *s, const struct copy_table *t)
 	return has;
 }
 
+#define GONE "the table is gone, or no longer selected"
+
+/* What changed while it was away is lost: it is loaded again. */
+static bool came_back(const struct ledger_table *known)
+{
+	return known && known->reason && strcmp(known->reason, GONE) == 0;
+}
+
 /* What the ledger is to say of a table that it does not know, or that is to be loaded anew. */
 static int enter_table(struct snapshot *s, const struct plan *p, const struct copy_table *t,
 		       struct error *err)
@@ -86,7 +94,7 @@ static int enter_table(struct snapshot *s, const struct plan *p, const struct co
 	bool wanted = p->load_for || p->nknown > 0 || sinks_await(s, t);
 	bool all = p->load_for && strcmp(p->load_for, "*") == 0;
 
-	if (known && (never || !p->load_for))
+	if (known && (never || !(p->load_for || came_back(known))))
 		return 0;
 	const char *reason = never     ? "snapshot.mode = never"
 			     : !wanted ? "it was carried before"
@@ -95,7 +103,9 @@ static int enter_table(struct snapshot *s, const struct plan *p, const struct co
 	struct ledger_table entry = { .schema = t->schema,
 				      .name = t->name,
 				      .state = never || !wanted ? LOAD_CANCELLED : LOAD_WAITING,
-				      .sink = known && !running && !all ? p->load_for : NULL,
+				      .sink = known && !running && !all && !came_back(known)
+						      ? p->load_for
+						      : NULL,
 				      .reason = (char *)(uintptr_t)reason,
 				      .estimate = t->rows,
 				      .asked_us = wall_clock_us() };
@@ -120,8 +130,6 @@ static void take_ranges(struct load *l, const struct ledger_table *t)
 					       .done = from->done };
 	}
 }
-
-#define GONE "the table is gone, or no longer selected"
 
 /* A load that the ledger has not finished becomes one of this process. */
 static void fill_in(struct load *l, const struct copy_table *found)
@@ -159,6 +167,25 @@ static void take_up(struct snapshot *s, const struct ledger_table *t)
 	*p = l;
 }
 
+static bool is_open(const struct ledger_table *t)
+{
+	return t->state == LOAD_WAITING || t->state == LOAD_RUNNING || t->state == LOAD_PAUSED;
+}
+
+/* The source carries it no longer. */
+static int leave_table(struct snapshot *s, const struct ledger_table *t, struct load *l,
+		       struct error *err)
+{
+	if (l && l->phase != PHASE_ENDED && l->phase != PHASE_END) {
+		load_end(s, l, LOAD_FAILED, GONE);
+		return 0;
+	}
+	return came_back(t)
+		       ? 0
+		       : ledger_put_state(s->agent->state, t->schema, t->name,
+					  is_open(t) ? LOAD_FAILED : LOAD_CANCELLED, GONE, err);
+}
+
 static int take_up_all(struct snapshot *s, struct plan *p, struct error *err)
 {
 	int rc = 0;
@@ -178,16 +205,11 @@ static int take_up_all(struct snapshot *s, struct plan *p, struct error *err)
 			if (strcmp(p->tables[k].schema, t->schema) == 0 &&
 			    strcmp(p->tables[k].name, t->name) == 0)
 				found = &p->tables[k];
-		if (t->state == LOAD_DONE || t->state == LOAD_FAILED ||
-		    t->state == LOAD_CANCELLED ||
-		    (old && old->phase != PHASE_ENDED && old->phase != PHASE_KNOWN))
-			continue;
-		if (!found && old && old->phase == PHASE_KNOWN) {
-			load_end(s, old, LOAD_FAILED, GONE);
-		} else if (!found) {
-			rc = ledger_put_state(s->agent->state, t->schema, t->name, LOAD_FAILED,
-					      GONE, err);
-		} else {
+		bool at_work = old && old->phase != PHASE_ENDED && old->phase != PHASE_KNOWN;
+
+		if (!found) {
+			rc = leave_table(s, t, old, err);
+		} else if (is_open(t) && !at_work) {
 			if (old && old->phase == PHASE_ENDED)
 				old->retired = true;
 			if (!old || old->retired)
