@@ -59,12 +59,13 @@ static int cut_by_histogram(struct copier *c, const struct pg_copy_table *t, siz
 	AUTO(free) char *column = xstrndup(k->as.name.p, k->as.name.n);
 	const char *const values[] = { t->draft.schema.p, t->draft.name.p, column };
 
+	/* by subscripts: unnest() would take composite values apart */
 	buf_addf(&sql,
-		 "SELECT v::pg_catalog.text FROM (SELECT DISTINCT v%s%.*s AS v"
-		 " FROM pg_catalog.pg_stats s, pg_catalog.unnest("
-		 "s.histogram_bounds::pg_catalog.text::%.*s[]) u(v)"
-		 " WHERE s.schemaname = $1 AND s.tablename = $2 AND s.attname = $3"
-		 " AND s.inherited = %s) d ORDER BY d.v",
+		 "SELECT pg_catalog.format('%%s', v) FROM (SELECT DISTINCT h.bounds[i]%s%.*s AS v"
+		 " FROM (SELECT s.histogram_bounds::pg_catalog.text::%.*s[] AS bounds"
+		 " FROM pg_catalog.pg_stats s WHERE s.schemaname = $1 AND s.tablename = $2"
+		 " AND s.attname = $3 AND s.inherited = %s) h,"
+		 " pg_catalog.generate_subscripts(h.bounds, 1) i) d ORDER BY d.v",
 		 k->collate ? " COLLATE " : "", k->collate ? (int)k->collation.n : 0,
 		 k->collate ? k->collation.p : "", STR_FMT(k->type),
 		 t->kind == 'p' ? "true" : "false");
