@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pg_catalog.h"
+#include "pg_check.h"
 #include "pg_publication.h"
 #include "pg_server.h"
 #include "pg_slot.h"
@@ -279,58 +279,24 @@ static void check_table(struct check *c, const struct pg_table *t)
 		    NULL, NULL);
 }
 
-/* To see whether a table holds rows (mode = initial) it must be readable. */
-static int check_select(struct check *c, const struct pg_table *t, struct error *err)
-{
-	AUTO(buf) struct buf name = { 0 }, object = { 0 }, fix = { 0 }, undo = { 0 };
-	char oid[16];
-	const char *const value = oid;
-
-	snprintf(oid, sizeof oid, "%u", t->oid);
-	AUTO(PGresult)
-	PGresult *r = pg_query_params(
-		c->conn, c->deadline, "cannot read a table's privileges",
-		"SELECT pg_catalog.has_table_privilege($1::pg_catalog.oid, 'SELECT') AND"
-		" pg_catalog.has_schema_privilege(c.relnamespace, 'USAGE') FROM "
-		"pg_catalog.pg_class c"
-		" WHERE c.oid = $1::pg_catalog.oid",
-		1, &value, err);
-
-	if (!r)
-		return -1;
-	if (PQntuples(r) == 0 || pg_get_bool(r, 0, 0))
-		return 0;
-	pg_name(&name, t->schema, t->name);
-	buf_addf(&object, "%s.%s", t->schema, t->name);
-	buf_adds(&fix, "GRANT USAGE ON SCHEMA ");
-	pg_ident(&fix, t->schema);
-	buf_addf(&fix, " TO %s; GRANT SELECT ON %s TO %s;", c->role, buf_z(&name), c->role);
-	buf_addf(&undo, "REVOKE SELECT ON %s FROM %s;", buf_z(&name), c->role);
-	add(c, "select_privilege", SEVERITY_ERROR, buf_z(&object),
-	    "the role may not read the table, which snapshot.mode = initial needs", buf_z(&fix),
-	    buf_z(&undo));
-	return 0;
-}
-
 static int check_tables(struct check *c, struct error *err)
 {
+	const struct pg_check_context context = { .config = c->config,
+						  .out = c->out,
+						  .conn = c->conn,
+						  .deadline = c->deadline,
+						  .version = c->server.version,
+						  .role = c->role };
 	struct error why;
 
 	if (pg_tables_load(c->conn, c->deadline, &c->tables, err))
 		return -1;
 	if (pg_tables_choose(&c->tables, &c->source->tables, c->server.version, true, &why))
 		add(c, "tables", SEVERITY_ERROR, "source.tables", why.text, NULL, NULL);
-	for (size_t i = 0; i < c->tables.n; i++) {
-		const struct pg_table *t = &c->tables.items[i];
-
-		if (!t->wanted)
-			continue;
-		check_table(c, t);
-		if (t->listed && c->config->snapshot.mode == SNAPSHOT_INITIAL &&
-		    check_select(c, t, err))
-			return -1;
-	}
-	return 0;
+	for (size_t i = 0; i < c->tables.n; i++)
+		if (c->tables.items[i].wanted)
+			check_table(c, &c->tables.items[i]);
+	return pg_check_snapshot(&context, &c->tables, err);
 }
 
 /* A publication that is still to be made: may we? */

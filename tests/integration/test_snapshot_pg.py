@@ -1,7 +1,12 @@
 """Snapshots of PostgreSQL: what is read of tables that hold rows equals what the server says, by every kind of
 key, and is what the stream would have given."""
+import threading
+import time
+
 import pytest
 
+from tests.lib import judge
+from tests.lib.agent import wait_for
 from tests.integration.test_types import ODD, ROWS, SCHEMA, insert, judge_images
 
 INITIAL = {"mode": "initial", "chunk_rows": 20, "workers": 3}
@@ -103,3 +108,306 @@ def test_every_kind_of_key(load, db, major, analyzed):
     p.same(*(f"t{i}" for i in range(len(KEYS))))
     for i in range(len(KEYS)):
         assert p.ops(f"public.t{i}") == "r" * 300
+
+
+@pytest.mark.versions(11, 18)
+@pytest.mark.since(11)
+def test_order_and_equality_are_the_index_s(load, db, major):
+    """Another order of columns than the table's, other collations than the column's, operators of patterns, DESC."""
+    icu = major >= 12
+    db.script("create table a (s text, x int, y int, primary key (y, x));"
+              " insert into a select 's', g % 10, g / 10 from generate_series(0, 199) g;"
+              " create table b (v text not null, n int); create unique index b_key on b (v collate \"C\" desc) include (n);"
+              " alter table b replica identity using index b_key;"
+              " insert into b select case g % 2 when 0 then 'a' else 'A' end || g / 2, g from generate_series(0, 199) g;"
+              " create table c (v varchar(30) not null); create unique index c_key on c (v varchar_pattern_ops);"
+              " alter table c replica identity using index c_key;"
+              " insert into c select chr(60 + g % 60) || g from generate_series(0, 199) g;"
+              " create table d (x int not null, y int not null); create unique index d_key on d (x desc, y);"
+              " alter table d replica identity using index d_key;"
+              " insert into d select g % 10, g / 10 from generate_series(0, 199) g;"
+              " create table f (s text, id int primary key); alter table f replica identity full;"
+              " insert into f select 'x', g from generate_series(0, 199) g;"
+              " create table h (id int, primary key (id) include (s), s text);"
+              " insert into h select g, 'x' || g % 3 from generate_series(0, 199) g")
+    tables = ["a", "b", "c", "d", "f", "h"]
+    if icu:
+        db.script("create collation nocase (provider = icu, locale = 'und-u-ks-level2', deterministic = false);"
+                  " create table n (v text collate nocase primary key);"
+                  " insert into n select case g % 2 when 0 then 'Stra\u00dfe' else 'strasse' end || g from generate_series(0, 199) g;"
+                  " create table m (v text collate nocase not null); create unique index m_key on m (v collate \"C\");"
+                  " alter table m replica identity using index m_key;"
+                  " insert into m select case g % 2 when 0 then 'a' else 'A' end || g / 2 from generate_series(0, 199) g")
+        tables += ["n", "m"]
+    p = load()
+    p.same(*tables)
+    for t in tables:
+        assert p.ops(f"public.{t}") == "r" * 200, t
+
+
+PARTS = """
+create table sale (id int, region text, amount numeric(8,2), primary key (id, region)) partition by list (region);
+create table sale_north partition of sale for values in ('north');
+create table sale_south (amount numeric(8,2), gone int, region text not null, id int not null);
+alter table sale_south drop column gone;
+alter table sale attach partition sale_south for values in ('south');
+create table sale_rest partition of sale default partition by range (id);
+create table sale_low partition of sale_rest for values from (minvalue) to (100);
+create table sale_high partition of sale_rest for values from (100) to (maxvalue);
+insert into sale select g, (array['north', 'south', 'east', 'west'])[g % 4 + 1], g / 3.0 from generate_series(1, 300) g;
+"""
+
+
+@pytest.mark.versions(13, 18)
+@pytest.mark.since(13)
+def test_partitioned_root(load, db):
+    """Under its root's name, whatever a leaf's order of columns."""
+    db.script(PARTS)
+    p = load(tables="public.sale")
+    p.same("sale")
+    assert p.lake.tables() == ["public.sale"] and p.ops("public.sale") == "r" * 300
+    p.carry("update sale set amount = 1, region = 'north' where id < 20", "delete from sale where id > 290")
+    p.same("sale")
+
+
+@pytest.mark.versions(11, 18)
+@pytest.mark.since(11)
+def test_partitions_by_themselves(load, db, major):
+    """Under their own names where the publication says so."""
+    db.script(PARTS)
+    leaves = ["sale_north", "sale_south", "sale_low", "sale_high"]
+    if major >= 13:
+        db.sql("create publication tailrace_erp for table sale")
+    p = load(tables="public.sale*")
+    p.same(*leaves)
+    assert sorted(p.lake.tables()) == sorted(f"public.{t}" for t in leaves)
+    p.carry("update sale set amount = 1, region = 'north' where id < 20")
+    p.same(*leaves)
+
+
+def test_inheritance(load, db):
+    """A child's rows are its own, not its parent's."""
+    db.script("create table p (id int primary key, s text); create table c (extra int, primary key (id)) inherits (p);"
+              " insert into p select g, 'p' from generate_series(1, 50) g; insert into c select g, 'c', g from generate_series(1, 50) g")
+    p = load()
+    assert p.ops("public.p") == "r" * 50 and p.ops("public.c") == "r" * 50
+    assert p.sqlite("select distinct s from p") == [("p",)]
+    p.same("c")
+
+
+@pytest.mark.versions(18)
+@pytest.mark.since(15)
+def test_column_list_and_row_filter(load, db):
+    """EDGE 26, EDGE 27: what the publication leaves out is left out of the load too."""
+    db.script("create type mood as enum ('good', 'bad');"
+              " create table t (secret text, id int, year int, e mood, note text, primary key (year, id));"
+              " insert into t select 's' || g, g, 2000 + g % 30, (array['good','bad'])[g % 2 + 1]::mood, 'n' from generate_series(1, 300) g;"
+              " create table u (id int primary key, n int); insert into u select g, g from generate_series(1, 100) g;"
+              " create publication tailrace_erp for table t (id, year, e) where (year >= 2010 and id % 7 > 0), table u")
+    want = "select id, year, e::text from t where year >= 2010 and id % 7 > 0 order by id"
+    p = load()
+    assert p.sqlite("select * from t order by id") == db.sql(want)
+    p.same("u")
+    p.carry("update t set year = 2020 where id between 1 and 40", "update t set year = 1999 where id > 250")
+    assert p.sqlite("select * from t order by id") == db.sql(want)
+    assert p.agent("schema", "list").stdout.count("public.t") == 1
+
+
+@pytest.mark.versions(12, 18)
+@pytest.mark.since(12)
+def test_generated_columns(load, db, major):
+    """In the load exactly where they are in the stream: one version of the table."""
+    db.script("create table t (id int primary key, n int, twice int generated always as (n * 2) stored, s text);"
+              " insert into t (id, n, s) select g, g, 'x' from generate_series(1, 100) g")
+    if major >= 18:
+        db.script("create table g (id int primary key, n int, twice int generated always as (n * 2) stored,"
+                  " thrice int generated always as (n * 3) virtual);"
+                  " insert into g (id, n) select g, g from generate_series(1, 100) g;"
+                  " create publication tailrace_erp for table t, g with (publish_generated_columns = stored)")
+    p = load()
+    p.carry("update t set n = 7 where id = 7")
+    if major >= 18:
+        p.carry("update g set n = 8 where id = 7")
+        assert p.sqlite("select id, n, twice from g order by id") == db.sql("select id, n, twice from g order by id")
+        p.same("t")
+    else:
+        assert p.sqlite("select id, n, s from t order by id") == db.sql("select id, n, s from t order by id")
+    out = p.agent("schema", "list").stdout
+    assert out.count("public.t") == 1 and out.count("public.g") <= 1, out
+
+
+def keep_writing(db, statement, stop):
+    def run():
+        with db.server.connect(db.name) as c:
+            i = 0
+            while not stop.is_set():
+                c.execute(statement.format(i=i))
+                i += 1
+    t = threading.Thread(target=run)
+    t.start()
+    return t
+
+
+@pytest.mark.versions(10, 18)
+def test_a_table_without_a_key(load, db):
+    """Read at one place of the log: nothing twice, nothing lost, equal rows counted."""
+    db.script("create table t (a int, b text); alter table t replica identity full;"
+              " insert into t select g % 50, 'there' from generate_series(1, 500) g;"
+              " create table nn (k int unique, s text); alter table nn replica identity full;"
+              " insert into nn select nullif(g, 3), 'x' from generate_series(1, 100) g")
+    p = load()
+    assert p.ops("public.t") == "r" * 500 and p.ops("public.nn") == "r" * 100
+    p.carry("update t set b = 'later' where a = 3", "delete from nn where k = 5")
+    p.same("t", "nn")
+    assert db.one("select count(*) from pg_replication_slots where temporary") == 0
+
+
+@pytest.mark.versions(10, 18)
+def test_a_table_without_a_key_between_writers(load, db):
+    """What is written before the place of the read is in the read, and not twice in the copy."""
+    db.script("create table t (a int, b text); alter table t replica identity full;"
+              " insert into t select g % 50, 'there' from generate_series(1, 500) g")
+    stop = threading.Event()
+    writer = keep_writing(db, "insert into t values ({i} % 7, 'while')", stop)
+    try:
+        p = load()
+    finally:
+        stop.set()
+        writer.join()
+    p.carry()
+    p.same("t")
+
+
+def test_a_float_key_is_refused(load, db):
+    """By name, with why; what changes from then on is carried, and the others are loaded."""
+    db.script("create table t (f float8 primary key, n int); insert into t values (1, 1);"
+              " create table u (id int primary key); insert into u values (1)")
+    p = load(begin=False)
+    findings = __import__("json").loads(p.agent("check", "--json", check=False).stdout)["findings"]
+    assert [f["object"] for f in findings if f["id"] == "snapshot_key"] == ["public.t"]
+    log = p.agent.until_idle(code=1)
+    assert "public.t" in log and "floating-point" in log
+    p.same("u")
+
+
+def streaming(p, **snapshot):
+    p.agent.set("snapshot", **snapshot)
+    return p.agent.start()
+
+
+def waits_for(agent, *texts):
+    """What the agent says that it waits for names all of these."""
+    def said():
+        agent.must_run()
+        text = agent.command("status", "-c", agent.conf, check=False).stdout
+        return text if all(t in text for t in texts) else None
+    return wait_for(said, 20, f"status to name {texts}")
+
+
+def loaded(p, *tables, timeout=30):
+    def all_there():
+        p.agent.must_run()
+        bad, _ = judge.judge_sqlite(p.db.conn, p.agent.copy, tables)
+        return not bad
+    wait_for(all_there, timeout, f"{tables} to equal the source", every=0.2)
+
+
+def test_an_open_transaction_is_waited_for(load, db):
+    """Open when the agent looks at the tables: it may have changes that are not streamed. It is named."""
+    db.script("create table t (id int primary key, s text); insert into t select g, 'x' from generate_series(1, 100) g;"
+              " create table other (id int primary key)")
+    p = load(begin=False)
+    p.agent.start()
+    loaded(p, "t")
+    p.agent.stop()
+    with db.server.connect(db.name, autocommit=False) as c:
+        c.execute("insert into t values (1000, 'open')")
+        db.sql("create table late (id int primary key, s text)")
+        db.sql("insert into late select g, 'x' from generate_series(1, 50) g")
+        c.execute("insert into late values (2000, 'open before it was published')")
+        p.agent.start()
+        waits_for(p.agent, f"pid {c.info.backend_pid}")
+        c.execute("insert into late values (2001, 'open after it was published')")
+        c.commit()
+    loaded(p, "t", "late")
+    p.agent.stop()
+
+
+def test_a_locked_table_is_waited_for(load, db):
+    """Two seconds at most, never in line: whoever holds it is named, the other tables are loaded meanwhile."""
+    db.script("create table t (id int primary key, s text); insert into t select g, 'x' from generate_series(1, 100) g;"
+              " create table u (id int primary key, s text); insert into u select g, 'x' from generate_series(1, 100) g")
+    p = load(begin=False)
+    with db.server.connect(db.name, autocommit=False) as c:
+        p.agent.start()
+        c.execute("lock table t in access exclusive mode")
+        waits_for(p.agent, "public.t", f"pid {c.info.backend_pid}")
+        loaded(p, "u")
+        c.rollback()
+    loaded(p, "t")
+    p.agent.stop()
+
+
+def test_without_the_right_to_read(load, db, server):
+    """The table's load fails with the GRANT; what changes is carried. check says it before."""
+    with server.connect() as c:
+        c.execute("drop role if exists reader")
+        c.execute("create role reader login replication")
+    db.script("create table t (id int primary key, s text); insert into t values (1, 'x');"
+              " create table u (id int primary key, s text); insert into u values (1, 'x');"
+              " create table r (id int primary key, s text); insert into r values (1, 'x');"
+              " alter table r enable row level security; grant select on u, r to reader;"
+              " create publication tailrace_erp for table t, u, r")
+    p = load(begin=False)
+    p.agent.set("source", url=db.url(user="reader"))
+    findings = __import__("json").loads(p.agent("check", "--json", check=False).stdout)["findings"]
+    assert [f["object"] for f in findings if f["id"] == "select_privilege"] == ["public.t"]
+    assert [f["object"] for f in findings if f["id"] == "row_security"] == ["public.r"]
+    log = p.agent.until_idle(code=1)
+    assert 'GRANT SELECT ON' in log and "BYPASSRLS" in log
+    p.same("u")
+    db.sql('grant select on t to reader')
+    with server.connect() as c:
+        c.execute("alter role reader bypassrls")
+
+
+def test_rows_longer_than_a_chunk_may_be(load, db):
+    """A chunk ends at so many bytes: the copy is cut short, and goes on behind the last row."""
+    db.script("create table t (id int primary key, s text, b bytea);"
+              " insert into t select g, repeat(md5(g::text), 3000), decode(repeat(md5(g::text), 1000), 'hex') from generate_series(1, 400) g")
+    p = load(snapshot={"chunk_rows": 10000}, pipeline={"memory": "64MB"})
+    p.same("t")
+    assert p.ops("public.t") == "r" * 400
+
+
+@pytest.mark.versions(10, 18)
+@pytest.mark.parametrize("keep", ("replace", "bytes"))
+def test_sql_ascii(own_server, make_agent, major, keep):
+    """Keys and text that are not UTF-8, as source.invalid_bytes says; chunks go on behind any bytes."""
+    db = own_server().database("anything", like="encoding 'SQL_ASCII' lc_collate 'C' lc_ctype 'C'")
+    db.conn.execute("set client_encoding = 'SQL_ASCII'")
+    octets = "decode(md5(g::text) || lpad(to_hex(g), 4, '0'), 'hex')"
+    key = "k" if keep == "replace" else "n"  # what cannot be represented is no key of a target
+    db.script(f"create table t (k text not null, n int not null, primary key ({key}));"
+              f" insert into t select convert_from({octets}, 'SQL_ASCII'), g from generate_series(257, 700) g"
+              f" where position('\\x00'::bytea in {octets}) = 0")
+    a = make_agent(db, source={"invalid_bytes": keep}, snapshot=INITIAL)
+    a.until_idle()
+    n = db.one("select count(*) from t")
+    rows = judge.Lake(a.lake).records("public.t")
+    assert sorted(r["after"]["n"] for r in rows) == [r[0] for r in db.sql("select n from t order by n")] and len(rows) == n
+
+
+@pytest.mark.versions(18)
+def test_an_idle_server_with_half_a_page_of_log(load, db):
+    """What an open transaction wrote is not flushed, and the read's end of the log is behind it: a heartbeat brings it there."""
+    db.script("create table t (id int primary key, s text); insert into t select g, 'x' from generate_series(1, 500) g;"
+              " create table w (id int primary key, s text)")
+    p = load(begin=False)
+    p.agent.start()
+    loaded(p, "t")
+    begun = time.monotonic()
+    with db.server.connect(db.name, autocommit=False) as c:
+        c.execute("select txid_current()")
+    p.agent.stop()
+    assert time.monotonic() - begun < 30
