@@ -325,7 +325,7 @@ def test_an_open_transaction_is_waited_for(load, db):
         db.sql("create table late (id int primary key, s text)")
         db.sql("insert into late select g, 'x' from generate_series(1, 50) g")
         c.execute("insert into late values (2000, 'open before it was published')")
-        p.agent.start()
+        p.agent.start(wait=False)
         waits_for(p.agent, f"pid {c.info.backend_pid}")
         c.execute("insert into late values (2001, 'open after it was published')")
         c.commit()
@@ -334,17 +334,19 @@ def test_an_open_transaction_is_waited_for(load, db):
 
 
 def test_a_locked_table_is_waited_for(load, db):
-    """Two seconds at most, never in line: whoever holds it is named, the other tables are loaded meanwhile."""
+    """Two seconds at most, never in line: whoever holds it is named, and others read it meanwhile no worse."""
     db.script("create table t (id int primary key, s text); insert into t select g, 'x' from generate_series(1, 100) g;"
               " create table u (id int primary key, s text); insert into u select g, 'x' from generate_series(1, 100) g")
-    p = load(begin=False)
+    p = load()
+    p.agent.start()
     with db.server.connect(db.name, autocommit=False) as c:
-        p.agent.start()
         c.execute("lock table t in access exclusive mode")
-        waits_for(p.agent, "public.t", f"pid {c.info.backend_pid}")
-        loaded(p, "u")
-        c.rollback()
-    loaded(p, "t")
+        p.agent("snapshot", "start", "public.t")
+        waits_for(p.agent, f"pid {c.info.backend_pid}")
+        c.execute("truncate t; insert into t select g, 'y' from generate_series(1, 120) g")
+        c.commit()
+    loaded(p, "t", "u")
+    wait_for(lambda: p.agent("snapshot", "list").stdout.count("done") == 2, 20, "both to be loaded")
     p.agent.stop()
 
 
