@@ -103,6 +103,13 @@ static int emit(struct reader *r, const struct emission *e, struct error *err)
 		put_change(r, &begin);
 		r->in_chunk = true;
 	}
+	if (e->clears) { /* without a key nothing tells the rows that were streamed before the read's place */
+		struct change all = { .op = CHANGE_TRUNCATE,
+				      .table = e->chunk->table,
+				      .commit_us = when };
+
+		put_change(r, &all);
+	}
 	if (e->chunk && put_rows(r, e->chunk, err) < 0)
 		return -1;
 	if (e->final) {

@@ -45,6 +45,7 @@ struct emission {		/* one unit between transactions, or a piece of one */
 	enum note_kind	kind;
 	const struct chunk *chunk;	/* its rows; NULL: none */
 	bool		first, final;	/* pieces: BEGIN comes before it, COMMIT after it */
+	bool		clears;		/* all of a table without a key: it takes the place of what targets hold */
 };
 
 /* Tables are being loaded: the calls below matter.  Cheap. */

@@ -193,6 +193,8 @@ static bool emit_rows(struct job *j, struct emission *out)
 				  .kind = NOTE_ROWS,
 				  .chunk = c,
 				  .first = !j->begun,
+				  .clears = l->keyless && !l->where && !j->begun &&
+					    j->range->id != RANGE_REREAD,
 				  .final = !j->exact || j->end };
 	j->state = JOB_EMITTING;
 	return true;

@@ -20,20 +20,18 @@ def test_all_that_commits_after_the_first_start_arrives(pipeline, db):
     assert p.sqlite("select id from t") == [(2,)]
 
 
-def test_initial_is_refused_where_rows_are(pipeline, db):
-    """Snapshots do not exist yet: initial on a filled table is refused, by name; nothing is left on the server."""
+def test_initial_loads_what_is_there(pipeline, db):
+    """mode = initial: the rows that tables hold at the first start come first, then what changes."""
     db.script(TABLE + "; insert into t values (1, 'there')")
-    p = pipeline(begin=False, snapshot={"mode": "initial"})
-    log = p.agent.until_idle(code=2)
-    assert "public.t" in log and "never" in log
-    p.agent.set("snapshot", mode="never")
-    p.begin()
-    p.carry("insert into t values (2, 'x')")
-    assert p.sqlite("select id from t") == [(2,)]
+    p = pipeline(snapshot={"mode": "initial"})
+    assert p.sqlite("select id from t") == [(1,)]
+    p.carry("insert into t values (2, 'x')", "update t set s = 'y' where id = 1")
+    p.same("t")
+    assert p.ops("public.t") == "rcu"
 
 
 def test_initial_is_fine_where_tables_are_empty(pipeline, db):
-    """The refusal is at the first start only."""
+    """There is nothing to load."""
     p = pipeline(TABLE, snapshot={"mode": "initial"})
     p.carry("insert into t values (1, 'x')")
     p.carry("insert into t values (2, 'y')")
