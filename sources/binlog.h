@@ -13,13 +13,15 @@
 #include "mysql_ddl.h"
 #include "mysql_table.h"
 
-/* {"server":"<server_uuid>","epoch":1,"gtid":"...","file":"mysql-bin.000003","pos":4711}: the resume token. */
+/* {"server":"<server_uuid>","epoch":1,"gtid":"...","file":"mysql-bin.000003","pos":4711}: the resume token (mysql_resume.c). */
 struct mysql_resume {
 	char		*server;	/* server_uuid; MariaDB: server_id */
 	uint32_t	epoch;
 	char		*gtid;		/* set or MariaDB position; NULL: the server has none */
 	char		*file;
 	uint64_t	pos;
+	char		*read_file;	/* where the stream was, beyond the place to begin from: XA transactions wait; NULL: there */
+	uint64_t	read_pos;
 };
 void mysql_resume_json(const struct mysql_resume *r, struct buf *out);
 bool mysql_resume_parse(const char *json, struct mysql_resume *out);	/* false if it is none; free with release */

@@ -16,7 +16,6 @@
  */
 #include <errno.h>
 #include <errmsg.h>
-#include <mysql.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -25,7 +24,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-#include "binlog_client.h"
+#include "binlog_client_private.h"
 #include "binlog_event.h"
 #include "log.h"
 
@@ -40,11 +39,11 @@ typedef unsigned char uchar;
 #include <openssl/ssl.h>
 #endif
 
-#define ANSWER_S   25 /* longest wait for an answer, and for the rest of a packet that has begun */
-#define PACKET_MAX (1024UL * 1024 * 1024)
-#define FILE_MAX   512 /* longest name of a binlog file */
-#define BLIND_MS   50  /* heartbeat where the library's buffers are not known */
-#define NON_BLOCK  1   /* flag of a dump */
+#define ANSWER_S  25  /* longest wait for an answer, and for the rest of a packet that has begun */
+#define FILE_MAX  512 /* longest name of a binlog file */
+#define BLIND_MS  50  /* heartbeat where the library's buffers are not known */
+#define NON_BLOCK 1   /* flag of a dump */
+#define SLICE_MS  100 /* a stop is noticed in between */
 
 /* Errors of the servers, by number (mysqld_error.h of both; the libraries' headers lack most). */
 enum {
@@ -73,18 +72,6 @@ enum {
 	E_QUERY_TIMEOUT = 3024,
 	E_SERVER_ISOLATED = 3032,
 	E_KILLED_BY_USER = 3169,
-};
-
-struct mysql_conn {
-	MYSQL *mysql;
-	int fd;
-	bool loopback, blind, quiet; /* quiet: the last packet was a heartbeat */
-	bool sent;                   /* a statement that was sent is not answered yet */
-	char *where;
-#ifndef LIBMARIADB
-	MYSQL_RPL rpl;
-	char *file; /* of rpl */
-#endif
 };
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -145,15 +132,18 @@ static enum error_kind kind_of(unsigned code, const char *text)
 	return passing(code) ? ERR_RETRY : ERR_FATAL;
 }
 
-static int mysql_fail(struct mysql_conn *c, const char *what, struct error *err)
+int mysql_conn_fail(struct mysql_conn *c, unsigned code, const char *text, const char *what,
+		    struct error *err)
 {
-	unsigned code = mysql_errno(c->mysql);
-	const char *text = mysql_error(c->mysql);
-
 	(void)fail(err, kind_of(code, text), "%s: %s (%u, at %s)", what,
 		   *text ? text : "the connection is lost", code, c->where);
 	err->code = (int)code;
 	return -1;
+}
+
+static int mysql_fail(struct mysql_conn *c, const char *what, struct error *err)
+{
+	return mysql_conn_fail(c, mysql_errno(c->mysql), mysql_error(c->mysql), what, err);
 }
 
 bool mysql_lacks_right(const struct error *err)
@@ -347,7 +337,7 @@ static void set_options(MYSQL *m, const struct mysql_url *u, int sslmode, const 
 {
 	unsigned answer = ANSWER_S,
 		 protocol = u->socket ? MYSQL_PROTOCOL_SOCKET : MYSQL_PROTOCOL_TCP;
-	unsigned long most = PACKET_MAX;
+	unsigned long most = MYSQL_PACKET_MAX;
 	unsigned no_files = 0;
 
 	mysql_options(m, MYSQL_OPT_CONNECT_TIMEOUT, &seconds);
@@ -799,6 +789,18 @@ static int wait_packet(struct mysql_conn *c, int timeout_ms, struct error *err)
 	if (ready < 0 && errno != EINTR)
 		return fail(err, ERR_RETRY, "cannot wait for %s: %s", c->where, strerror(errno));
 	return ready > 0;
+}
+
+int mysql_conn_wait(struct mysql_conn *c, const atomic_bool *stopping, struct error *err)
+{
+	for (int ready = 0; !ready;) {
+		if (atomic_load(stopping))
+			return fail(err, ERR_RETRY, "stopping");
+		ready = wait_packet(c, SLICE_MS, err);
+		if (ready < 0)
+			return -1;
+	}
+	return 0;
 }
 
 int binlog_dump_next(struct mysql_conn *c, int timeout_ms, struct str *event, struct error *err)

@@ -200,7 +200,9 @@ void binlog_group_begin_given(struct binlog *d, struct batch *b)
 static struct str resume_text(struct binlog *d, struct arena *a)
 {
 	AUTO(buf) struct buf set = { 0 }, json = { 0 };
-	struct mysql_resume r = { d->server, d->epoch, NULL, d->file, d->end };
+	struct mysql_resume r = {
+		.server = d->server, .epoch = d->epoch, .file = d->file, .pos = d->end
+	};
 	const struct pending *oldest = d->npending ? &d->pending[0] : NULL;
 
 	if (d->set) {
@@ -210,6 +212,8 @@ static struct str resume_text(struct binlog *d, struct arena *a)
 			r.gtid = oldest->before;
 	}
 	if (oldest) { /* with GTIDs too: it says which files are still needed */
+		r.read_file = r.file;
+		r.read_pos = r.pos;
 		r.file = oldest->file;
 		r.pos = oldest->start;
 	}

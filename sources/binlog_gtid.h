@@ -40,6 +40,7 @@ void gtid_set_free(struct gtid_set *s);			/* NULL is fine */
 void gtid_set_cleanup(struct gtid_set **s);
 void gtid_set_add(struct gtid_set *s, const struct gtid *g);	/* MariaDB: the domain's last is now g */
 void gtid_set_remove(struct gtid_set *s, const struct gtid *g);	/* MySQL only: leaves a hole */
+void gtid_set_subtract(struct gtid_set *s, const struct gtid_set *what);	/* MySQL only; a few */
 bool gtid_set_has(const struct gtid_set *s, const struct gtid *g);	/* MariaDB: number <= the domain's last */
 bool gtid_set_contains(const struct gtid_set *big, const struct gtid_set *small);
 bool gtid_set_empty(const struct gtid_set *s);

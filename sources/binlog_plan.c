@@ -131,30 +131,25 @@ static bool is_hidden(const struct column *c, bool mariadb)
 	return mariadb && c->name.n > n && memcmp(c->name.p, prefix, n) == 0;
 }
 
-/* Takes the hidden ones out of `columns`; what is left is the table. */
-static const struct table *make_table(struct binlog_plans *p, struct binlog_plan *plan,
-				      const struct binlog_map *m, struct column *columns,
-				      bool mariadb, struct error *err)
+void binlog_plan_draft(struct str db, struct str name, struct column *columns, size_t n,
+		       bool mariadb, uint16_t *place, struct arena *a, struct table *out)
 {
-	struct arena *a = &plan->arena;
-	uint16_t *key = arena_zalloc(a, m->ncolumns * sizeof *key);
-	struct table draft = { .schema = m->db, .name = m->name, .columns = columns, .key = key };
+	uint16_t *key = arena_zalloc(a, n * sizeof *key);
 
-	plan->place = arena_zalloc(a, m->ncolumns * sizeof *plan->place);
-	for (size_t i = 0; i < m->ncolumns; i++) {
+	*out = (struct table){ .schema = db, .name = name, .columns = columns, .key = key };
+	for (size_t i = 0; i < n; i++) {
 		bool hidden = is_hidden(&columns[i], mariadb);
 
-		plan->place[i] = hidden ? PLAN_HIDDEN : (uint16_t)draft.ncolumns;
+		place[i] = hidden ? PLAN_HIDDEN : (uint16_t)out->ncolumns;
 		if (!hidden)
-			columns[draft.ncolumns++] = columns[i];
+			columns[out->ncolumns++] = columns[i];
 	}
-	for (size_t i = 0; i < draft.ncolumns; i++) {
-		if (columns[i].key > 0 && (size_t)columns[i].key <= draft.ncolumns) {
+	for (size_t i = 0; i < out->ncolumns; i++) {
+		if (columns[i].key > 0 && (size_t)columns[i].key <= out->ncolumns) {
 			key[columns[i].key - 1] = (uint16_t)i;
-			draft.nkey++;
+			out->nkey++;
 		}
 	}
-	return tables_define(p->config->tables, &draft, err);
 }
 
 /* old: MySQL before 8.0, which prints the double 1 of a document as 1. */
@@ -176,7 +171,11 @@ static int compile(struct binlog_plans *p, struct binlog_plan *plan, const struc
 			return -1;
 		plan->fields[i].json_bare = old;
 	}
-	plan->table = make_table(p, plan, m, columns, mariadb, err);
+	struct table draft;
+
+	plan->place = arena_zalloc(a, m->ncolumns * sizeof *plan->place);
+	binlog_plan_draft(m->db, m->name, columns, m->ncolumns, mariadb, plan->place, a, &draft);
+	plan->table = tables_define(p->config->tables, &draft, err);
 	return plan->table ? 0 : -1;
 }
 

@@ -39,6 +39,13 @@ struct binlog_plan *binlog_plan_find(struct binlog_plans *p, const struct binlog
 void binlog_plans_forget(struct binlog_plans *p, const struct str *db, const struct str *table);
 
 /*
+ * The draft of the table that `n` columns of an image make, out of which the server's own hidden ones are taken;
+ * place[i]: where column i is in it, or PLAN_HIDDEN.  Moves the columns; the key is in `a`, all else is borrowed.
+ */
+void binlog_plan_draft(struct str db, struct str name, struct column *columns, size_t n, bool mariadb, uint16_t *place,
+		       struct arena *a, struct table *out);
+
+/*
  * Appends the changes of a rows event of a captured table.  Each is `like` with its own row, counted up in *rows;
  * a row longer than max_row bytes is refused (0: none is).  The event's bytes live as long as the batch.
  */

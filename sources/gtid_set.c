@@ -266,6 +266,21 @@ void gtid_set_remove(struct gtid_set *s, const struct gtid *g)
 	}
 }
 
+void gtid_set_subtract(struct gtid_set *s, const struct gtid_set *what)
+{
+	for (size_t i = 0; !what->mariadb && i < what->n; i++) {
+		const struct source *source = &what->sources[i];
+		struct gtid g = { 0 };
+
+		memcpy(g.uuid, source->uuid, sizeof g.uuid);
+		memcpy(g.tag, source->tag, sizeof g.tag);
+		for (size_t k = 0; k < source->n; k++)
+			for (g.number = source->intervals[k].from;
+			     g.number < source->intervals[k].to; g.number++)
+				gtid_set_remove(s, &g);
+	}
+}
+
 bool gtid_set_has(const struct gtid_set *s, const struct gtid *g)
 {
 	size_t at;

@@ -8,21 +8,20 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "clock.h"
 #include "log.h"
 #include "mysql_archive.h"
 #include "mysql_catalog.h"
 #include "mysql_check.h"
+#include "mysql_copier.h"
 #include "mysql_monitor.h"
 #include "mysql_stream.h"
 #include "sources.h"
 
 #define SECOND    INT64_C(1000000)
-#define OPEN_MS   10000  /* longest wait for one connection: a stop waits that long too */
-#define SETTLE_US 200000 /* what stands in the log is visible by then */
-#define HOLD_PART 8      /* of [pipeline] memory, for a transaction that is held back */
+#define OPEN_MS   10000 /* longest wait for one connection: a stop waits that long too */
+#define HOLD_PART 8     /* of [pipeline] memory, for a transaction that is held back */
 
 struct mysql {
 	struct source source;
@@ -92,43 +91,6 @@ static int open_control(struct mysql *m, struct error *err)
 	return 0;
 }
 
-/* mode = initial cannot load rows yet: is there a row that it would have to load? */
-static int refuse_filled(struct mysql *m, struct source_start *out, struct error *err)
-{
-	struct str schema, name;
-
-	for (size_t i = 0; mysql_catalog_table(m->catalog, i, &schema, &name); i++) {
-		AUTO(free) char *db = xstrndup(schema.p, schema.n);
-		AUTO(free) char *table = xstrndup(name.p, name.n);
-		AUTO(buf) struct buf sql = { 0 };
-		AUTO(mysql_rows) struct mysql_rows r = { 0 };
-
-		buf_adds(&sql, "SELECT 1 FROM ");
-		mysql_name(&sql, db);
-		buf_addc(&sql, '.');
-		mysql_name(&sql, table);
-		buf_adds(&sql, " LIMIT 1");
-		if (mysql_query_rows(m->control, buf_z(&sql), &r, err)) {
-			if (!mysql_lacks_right(err))
-				return -1;
-			return fail(err, ERR_FATAL,
-				    "snapshot.mode = initial must look into %s.%s and may not; run "
-				    "GRANT SELECT ON `%s`.`%s` TO %s, or use snapshot.mode = never",
-				    db, table, db, table, m->server.account);
-		}
-		if (!r.n)
-			continue;
-		snprintf(out->filled_table, sizeof out->filled_table, "%s.%s", db, table);
-		out->filled = true;
-		return fail_exit(err, EXIT_USAGE,
-				 "snapshot.mode = initial is not available in this version: %s "
-				 "holds rows; use snapshot.mode = never to carry what changes from "
-				 "now on",
-				 out->filled_table);
-	}
-	return 0;
-}
-
 static struct position position_of(const struct mysql_resume *r)
 {
 	return (struct position){ r->epoch, binlog_file_number(str_z(r->file)), r->pos - 1,
@@ -138,16 +100,13 @@ static struct position position_of(const struct mysql_resume *r)
 /* The place is taken first; what is visible after that and was not there before it is streamed. */
 static int first_start(struct mysql *m, struct source_start *out, struct error *err)
 {
-	bool look = m->config->snapshot.mode == SNAPSHOT_INITIAL;
 	struct position place;
 
 	if (m->source.creating && m->source.creating(m->source.creating_arg, err))
 		return -1;
 	if (mysql_server_start_place(m->control, &m->server, &m->from, err))
 		return -1;
-	if (look && !m->server.gtids)
-		usleep(SETTLE_US); /* what was in the log already becomes visible */
-	if ((look && refuse_filled(m, out, err)) || mysql_command(m->control, "ROLLBACK", err))
+	if (mysql_command(m->control, "ROLLBACK", err))
 		return -1;
 	place = position_of(&m->from);
 	out->created = true;
@@ -374,6 +333,7 @@ const struct source_ops mysql_source = {
 	.caught_up = mysql_caught_up,
 	.server_stopping = mysql_server_stopping,
 	.extent = mysql_extent,
+	.copier = &mysql_copier,
 	.archive_is = mysql_archive_is,
 	.archive_read = mysql_archive_read,
 	.disconnect = mysql_disconnect,

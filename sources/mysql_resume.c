@@ -4,6 +4,7 @@
  *	{"server":"3e11fa47-...","epoch":1,"gtid":"3e11fa47-...:1-5","file":"mysql-bin.000003","pos":4711}
  *
  * "gtid" is left out where the server has none.  MariaDB has no server_uuid: its server_id stands there.
+ * While an XA transaction waits, file and pos are where it begins, and "read_file" and "read_pos" how far reading was.
  */
 #include <inttypes.h>
 #include <jansson.h>
@@ -22,7 +23,13 @@ void mysql_resume_json(const struct mysql_resume *r, struct buf *out)
 	}
 	buf_adds(out, ",\"file\":");
 	buf_json(out, str_z(r->file ? r->file : ""));
-	buf_addf(out, ",\"pos\":%" PRIu64 "}", r->pos);
+	buf_addf(out, ",\"pos\":%" PRIu64, r->pos);
+	if (r->read_file) {
+		buf_adds(out, ",\"read_file\":");
+		buf_json(out, str_z(r->read_file));
+		buf_addf(out, ",\"read_pos\":%" PRIu64, r->read_pos);
+	}
+	buf_addc(out, '}');
 }
 
 static char *member_text(const json_t *o, const char *name)
@@ -44,6 +51,8 @@ bool mysql_resume_parse(const char *json, struct mysql_resume *out)
 		.file = member_text(o, "file"),
 		.epoch = (uint32_t)epoch,
 		.pos = (uint64_t)json_integer_value(pos),
+		.read_file = member_text(o, "read_file"),
+		.read_pos = (uint64_t)json_integer_value(json_object_get(o, "read_pos")),
 	};
 	bool fine = out->server && out->file && json_is_integer(pos) && epoch > 0 &&
 		    epoch <= INT32_MAX && json_integer_value(pos) >= 0;
@@ -59,6 +68,7 @@ void mysql_resume_release(struct mysql_resume *r)
 	free(r->server);
 	free(r->gtid);
 	free(r->file);
+	free(r->read_file);
 	*r = (struct mysql_resume){ 0 };
 }
 

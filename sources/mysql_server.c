@@ -173,7 +173,7 @@ int mysql_server_judge(const struct mysql_server *s, struct error *err)
 
 /* --- where its log ends and begins --- */
 
-static int load_end(struct mysql_conn *c, struct mysql_server *s, struct error *err)
+int mysql_log_end(struct mysql_conn *c, struct mysql_server *s, struct error *err)
 {
 	AUTO(mysql_rows) struct mysql_rows r = { 0 };
 	const char *sql = !s->mariadb && s->version >= 80200 ? "SHOW BINARY LOG STATUS"
@@ -211,8 +211,7 @@ static int load_files(struct mysql_conn *c, struct mysql_server *s, struct error
 	return s->nfiles ? 0 : fail(err, ERR_RETRY, "the server lists no binary log");
 }
 
-/* One text value, newlines taken out; *out is malloced. */
-static int load_text(struct mysql_conn *c, const char *sql, char **out, struct error *err)
+int mysql_text(struct mysql_conn *c, const char *sql, char **out, struct error *err)
 {
 	AUTO(mysql_rows) struct mysql_rows r = { 0 };
 
@@ -238,7 +237,7 @@ static int load_gtid_pos(struct mysql_conn *c, const char *file, uint64_t pos, c
 	buf_adds(&sql, "SELECT BINLOG_GTID_POS(");
 	mysql_quote(c, &sql, file);
 	buf_addf(&sql, ", %" PRIu64 ")", pos);
-	return load_text(c, buf_z(&sql), out, err);
+	return mysql_text(c, buf_z(&sql), out, err);
 }
 
 static int load_sets(struct mysql_conn *c, struct mysql_server *s, struct error *err)
@@ -246,12 +245,12 @@ static int load_sets(struct mysql_conn *c, struct mysql_server *s, struct error 
 	if (!s->gtids)
 		return 0;
 	if (s->mariadb)
-		return load_text(c, "SELECT @@GLOBAL.gtid_binlog_pos", &s->set, err) ||
+		return mysql_text(c, "SELECT @@GLOBAL.gtid_binlog_pos", &s->set, err) ||
 				       load_gtid_pos(c, s->files[0].name, 4, &s->purged, err)
 			       ? -1
 			       : 0;
-	return load_text(c, "SELECT @@GLOBAL.gtid_executed", &s->set, err) ||
-			       load_text(c, "SELECT @@GLOBAL.gtid_purged", &s->purged, err)
+	return mysql_text(c, "SELECT @@GLOBAL.gtid_executed", &s->set, err) ||
+			       mysql_text(c, "SELECT @@GLOBAL.gtid_purged", &s->purged, err)
 		       ? -1
 		       : 0;
 }
@@ -259,8 +258,8 @@ static int load_sets(struct mysql_conn *c, struct mysql_server *s, struct error 
 int mysql_server_load(struct mysql_conn *c, struct mysql_server *out, struct error *err)
 {
 	mysql_server_release(out);
-	if (load_variables(c, out, err) || mysql_server_judge(out, err) || load_end(c, out, err) ||
-	    load_files(c, out, err))
+	if (load_variables(c, out, err) || mysql_server_judge(out, err) ||
+	    mysql_log_end(c, out, err) || load_files(c, out, err))
 		return -1;
 	return load_sets(c, out, err);
 }
@@ -293,23 +292,30 @@ int64_t mysql_server_behind(const struct mysql_server *s, const char *file, uint
 /* --- the place of a first start --- */
 
 /* MariaDB commits in the order of the log, and a snapshot knows its place in it. */
-static int start_place_mariadb(struct mysql_conn *c, struct mysql_server *s, struct error *err)
+int mysql_snapshot_place(struct mysql_conn *c, char **file, uint64_t *pos, struct error *err)
 {
 	AUTO(mysql_rows) struct mysql_rows r = { 0 };
 
-	if (mysql_command(c, "START TRANSACTION WITH CONSISTENT SNAPSHOT", err) ||
-	    mysql_query_rows(c, "SHOW STATUS LIKE 'binlog\\_snapshot\\_%'", &r, err))
+	if (mysql_query_rows(c, "SHOW STATUS LIKE 'binlog\\_snapshot\\_%'", &r, err))
 		return -1;
 	for (size_t i = 0; i < r.n; i++) {
 		struct str name = mysql_cell(&r, i, 0), value = mysql_cell(&r, i, 1);
 
 		if (strncasecmp(name.p, "binlog_snapshot_file", name.n) == 0 && value.n) {
-			free(s->file);
-			s->file = copy(value);
+			free(*file);
+			*file = copy(value);
 		} else if (strncasecmp(name.p, "binlog_snapshot_position", name.n) == 0) {
-			s->pos = number(value);
+			*pos = number(value);
 		}
 	}
+	return 0;
+}
+
+static int start_place_mariadb(struct mysql_conn *c, struct mysql_server *s, struct error *err)
+{
+	if (mysql_command(c, "START TRANSACTION WITH CONSISTENT SNAPSHOT", err) ||
+	    mysql_snapshot_place(c, &s->file, &s->pos, err))
+		return -1;
 	return load_gtid_pos(c, s->file, s->pos, &s->set, err);
 }
 
@@ -319,12 +325,12 @@ static int start_place_mariadb(struct mysql_conn *c, struct mysql_server *s, str
  */
 static int start_place_mysql(struct mysql_conn *c, struct mysql_server *s, struct error *err)
 {
-	if (load_end(c, s, err))
+	if (mysql_log_end(c, s, err))
 		return -1;
 	if (!s->gtids)
 		return 0;
 	s->pos = BINLOG_FIRST;
-	return load_text(c, "SELECT @@GLOBAL.gtid_executed", &s->set, err);
+	return mysql_text(c, "SELECT @@GLOBAL.gtid_executed", &s->set, err);
 }
 
 int mysql_server_start_place(struct mysql_conn *c, struct mysql_server *s, struct mysql_resume *out,
@@ -338,9 +344,11 @@ int mysql_server_start_place(struct mysql_conn *c, struct mysql_server *s, struc
 
 	*out = (struct mysql_resume){ .epoch = 1 };
 	if (rc == 0)
-		*out = (struct mysql_resume){ xstrdup(s->identity), 1,
-					      end.set ? xstrdup(end.set) : NULL, xstrdup(end.file),
-					      end.pos };
+		*out = (struct mysql_resume){ .server = xstrdup(s->identity),
+					      .epoch = 1,
+					      .gtid = end.set ? xstrdup(end.set) : NULL,
+					      .file = xstrdup(end.file),
+					      .pos = end.pos };
 	free(end.file);
 	free(end.set);
 	return rc;

@@ -72,6 +72,13 @@ MUST_CHECK int mysql_server_pick_id(struct mysql_conn *c, const struct mysql_ser
 /* The same for @slave_uuid: of the pipeline's name. */
 void mysql_pipeline_uuid(const char *pipeline, bool spare, char out[37]);
 
+/* Where the log ends now: s->file and s->pos, nothing else. */
+MUST_CHECK int mysql_log_end(struct mysql_conn *c, struct mysql_server *s, struct error *err);
+/* MariaDB, in a transaction WITH CONSISTENT SNAPSHOT: the place of the log that it shows; *file is replaced. */
+MUST_CHECK int mysql_snapshot_place(struct mysql_conn *c, char **file, uint64_t *pos, struct error *err);
+/* One value as text, without newlines; *out is replaced. */
+MUST_CHECK int mysql_text(struct mysql_conn *c, const char *sql, char **out, struct error *err);
+
 /* A statement that needs a right: its refusal names the GRANT. */
 MUST_CHECK int mysql_ask(struct mysql_conn *c, const struct mysql_server *s, const char *right, const char *sql,
 			 struct mysql_rows *out, struct error *err);

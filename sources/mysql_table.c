@@ -302,6 +302,85 @@ bool mysql_table_matches(const struct mysql_table *t, const struct binlog_map *m
 	return true;
 }
 
+/* --- a definition as a map --- */
+
+static uint16_t label_bytes(const struct mysql_column *c, bool set)
+{
+	AUTO(arena) struct arena a = { 0 };
+	struct str *labels;
+	size_t n = mysql_labels(c->column_type, &a, &labels);
+
+	if (!set)
+		return n > 255 ? 2 : 1;
+	return n > 32 ? 8 : (uint16_t)((n + 7) / 8);
+}
+
+static bool is_compressed(const struct mysql_column *c, const struct type *type)
+{
+	static const char mark[] = " COMPRESSED";
+
+	return (type->shape == SHAPE_TEXT || type->shape == SHAPE_BLOB) &&
+	       memmem(c->column_type.p, c->column_type.n, mark, sizeof mark - 1);
+}
+
+static void text_column(const struct mysql_column *c, const struct type *type,
+			struct binlog_map_column *out)
+{
+	bool compressed = is_compressed(c, type);
+	uint64_t n[2];
+
+	arguments(c->column_type, n);
+	if (type->shape == SHAPE_BLOB) {
+		out->type = compressed ? MYSQL_BLOB_COMPRESSED : MYSQL_BLOB;
+		out->meta = (uint16_t)type->meta;
+		return;
+	}
+	if (compressed)
+		out->type = MYSQL_VARCHAR_COMPRESSED;
+	out->meta = (uint16_t)(text_bytes(c, n[0]) + compressed);
+}
+
+bool mysql_table_column(const struct mysql_column *c, bool mariadb, struct binlog_map_column *out)
+{
+	const struct type *type = type_of(c);
+	uint64_t n[2];
+
+	if (!type)
+		return false;
+	arguments(c->column_type, n);
+	*out = (struct binlog_map_column){ .type = type->codes[0],
+					   .meta = type->meta < 0 ? 0 : (uint16_t)type->meta,
+					   .nullable = c->nullable };
+	if (type->shape == SHAPE_TEXT || type->shape == SHAPE_BLOB) {
+		text_column(c, type, out);
+		return true;
+	}
+	switch (out->type) {
+	case MYSQL_NEWDECIMAL:
+		out->meta = (uint16_t)(n[0] | n[1] << 8);
+		break;
+	case MYSQL_BIT:
+		out->meta = (uint16_t)(n[0] / 8 << 8 | n[0] % 8);
+		break;
+	case MYSQL_TIME2:
+	case MYSQL_DATETIME2:
+	case MYSQL_TIMESTAMP2:
+		out->meta = (uint16_t)n[0];
+		break;
+	case MYSQL_ENUM:
+	case MYSQL_SET:
+		out->meta = label_bytes(c, out->type == MYSQL_SET);
+		break;
+	case MYSQL_VECTOR: /* MariaDB's is a VARBINARY in the log */
+		out->type = mariadb ? MYSQL_VARCHAR : MYSQL_VECTOR;
+		out->meta = (uint16_t)(mariadb ? 4 * n[0] : 4);
+		break;
+	default:
+		break;
+	}
+	return true;
+}
+
 /* --- two definitions --- */
 
 static bool labels_kept(const struct mysql_column *from, const struct mysql_column *to)

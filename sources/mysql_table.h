@@ -38,6 +38,12 @@ struct mysql_table {
  */
 bool mysql_table_matches(const struct mysql_table *t, const struct binlog_map *m, struct buf *why);
 
+/*
+ * The column as a table map of today's server has it, without metadata: what mysql_table_matches() accepts.  false: the
+ * type is not known.
+ */
+bool mysql_table_column(const struct mysql_column *c, bool mariadb, struct binlog_map_column *out);
+
 /* The labels of "enum('a','b''c')" or "set(...)", unquoted, UTF-8, in `a`; their number; 0: it is neither. */
 size_t mysql_labels(struct str column_type, struct arena *a, struct str **out);
 
