@@ -112,12 +112,11 @@ int copier_fail_dropped(const char *schema, const char *name, struct error *err)
 int copier_judge(const struct copier *c, const char *schema, const char *name, struct error *err)
 {
 	int code = err->code;
-	char text[512];
+	AUTO(free) char *text = xstrdup(err->text);
 
-	snprintf(text, sizeof text, "%s", err->text);
 	if (code == NO_SUCH_TABLE || code == UNKNOWN_DB)
 		return copier_fail_dropped(schema, name, err);
-	if (code == TABLE_ALTERED) {
+	if (code == MYSQL_TABLE_ALTERED) {
 		(void)fail(err, ERR_RETRY, "table %s.%s was altered while it was opened", schema,
 			   name);
 		err->code = code;

@@ -183,9 +183,9 @@ static void add_expression(struct buf *out, const struct binlog_field *f, struct
 	bool number = f->how == CELL_ENUM || f->how == CELL_SET;
 	bool vector = f->type == MYSQL_VECTOR;
 
-	buf_adds(out, number ? "CAST(" : vector ? "CONCAT(" : "");
+	buf_adds(out, number ? "CAST(" : vector ? "CAST(" : "");
 	add_name(out, name);
-	buf_adds(out, number ? " AS UNSIGNED)" : vector ? ")" : "");
+	buf_adds(out, number ? " AS UNSIGNED)" : vector ? " AS BINARY)" : "");
 }
 
 static void sign_key(struct mysql_shape *s)

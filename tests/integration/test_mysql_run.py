@@ -46,16 +46,6 @@ def test_without_gtids(own_way):
     assert "gtid" not in w.checkpoint()[1]
 
 
-def test_initial_is_refused_where_rows_are(way, mydb):
-    w = way(TABLE, "insert into t values (1, 'there')", begin=False, snapshot={"mode": "initial"})
-    log = w.agent.until_idle(code=2)
-    assert f"{mydb.name}.t" in log and "never" in log
-    mydb.script("delete from t")
-    w.begin()
-    w.carry("insert into t values (2, 'x')")
-    w.same()
-
-
 @pytest.mark.mysql_usually("mariadb10.11")
 def test_until_idle_with_nothing_to_do(way):
     w = way(TABLE)
