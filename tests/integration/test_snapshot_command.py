@@ -1,10 +1,11 @@
 """`tailrace snapshot` beside an agent that is down, and what is refused."""
 import json
 import sqlite3
+import time
 
 import pytest
 
-from tests.lib.agent import Agent
+from tests.lib.agent import Agent, wait_for
 
 
 @pytest.fixture
@@ -101,3 +102,133 @@ def test_list(agent, ledger):
                          "asked": "1970-01-01T00:00:00.000001Z", "begun": "1970-01-01T00:00:01.000000Z",
                          "ended": "1970-01-01T00:00:04.500000Z", "reason": None}
     assert tables[0]["estimate"] is None and tables[0]["begun"] is None and tables[0]["where"] == "a > 'x'"
+
+
+# --- beside a running agent ---
+
+ROWS = "create table t (id int primary key, s text); insert into t select i, 'held' from generate_series(1, 3000) i;" \
+       "create table u (id int primary key, s text); insert into u select i, 'held' from generate_series(1, 10) i;" \
+       "analyze t; analyze u"
+
+
+def listed(p, table="t"):
+    return {t["name"]: t for t in json.loads(p.agent("snapshot", "list", "--json").stdout)["tables"]}[table]
+
+
+def settled(p, state, table="t"):
+    wait_for(lambda: listed(p, table)["state"] == state, 40, f"{state}, it is {listed(p, table)}\n{p.agent.log_tail(20)}")
+    return listed(p, table)
+
+
+@pytest.fixture
+def slow(pipeline, db):
+    """Running, its tables not loaded; loads take about ten seconds."""
+    p = pipeline(ROWS, tables="public.*", snapshot={"mode": "never", "chunk_rows": 50, "rate": 300, "workers": 1})
+    p.agent.with_http()
+    p.agent.start()
+    return p
+
+
+def test_start_pause_resume(slow, db):
+    p = slow
+    said = p.agent("snapshot", "start", "public.t").stdout
+    assert "public.t" in said and "public.u" not in said
+    wait_for(lambda: listed(p)["rows"] >= 100 and listed(p)["rate"] > 0, 20, "some rows")
+    now = listed(p)
+    assert now["state"] == "running" and now["begun"] and not now["ended"]
+    s = p.agent.status()
+    table = {t["name"]: t for t in s["tables"]}["t"]
+    assert s["state"] == "snapshot" and table["state"] == "snapshot"
+    assert table["snapshot"].keys() == {"state", "rows", "estimate", "rate", "seconds_left"}
+    assert table["snapshot"]["state"] == "running"
+    assert p.agent.get("/readyz")[0] == 200  # the stream goes on
+    metrics = p.agent.get("/metrics")[1]
+    assert 'tailrace_snapshot_rows_total{table="public.t"}' in metrics
+    assert "%" in p.agent("snapshot", "list").stdout and "rows" in p.agent("status").stdout
+
+    p.agent("snapshot", "pause", "public.t")
+    settled(p, "paused")
+    wait_for(lambda: listed(p)["rows"] == (time.sleep(1), listed(p)["rows"])[1], 20, "a pause that holds")
+    assert 0 < listed(p)["rows"] < 3000
+    db.sql("update t set s = 'changed' where id in (1, 3000)")
+    p.agent.stop()
+    p.agent.start()  # a pause outlasts the process
+    assert listed(p)["state"] == "paused"
+    p.agent.set("snapshot", rate=0)
+    p.agent.stop()
+    p.agent.start()
+    p.agent("snapshot", "resume")
+    done = settled(p, "done")
+    assert done["rows"] >= 2998 and done["ended"] and listed(p, "u")["state"] == "cancelled"
+    assert " in " in p.agent("snapshot", "list", "public.t").stdout
+    p.agent.stop()
+    p.agent.until_idle()
+    p.same("t")
+
+
+def test_cancel(slow):
+    p = slow
+    p.agent("snapshot", "start", "public.t")
+    wait_for(lambda: listed(p)["rows"] >= 50, 20, "some rows")
+    p.agent("snapshot", "cancel", "public.*")
+    settled(p, "cancelled")
+    c = sqlite3.connect(p.agent.copy)
+    wait_for(lambda: not c.execute("select snapshot from tailrace_checkpoint").fetchone()[0], 30,
+             "the sink to wait no longer")
+    c.close()
+    # and from the beginning
+    p.agent.set("snapshot", rate=0)
+    p.agent.stop()
+    p.agent.start()
+    p.agent("snapshot", "start", "public.t", "public.u")
+    settled(p, "done")
+    settled(p, "done", "u")
+    p.agent.stop()
+    p.agent.until_idle()
+    p.same("t", "u")
+
+
+def test_some_rows_for_one_sink(slow):
+    p = slow
+    p.agent("snapshot", "start", "public.t", "--where", "id % 100 = 0", "--sink", "lake")
+    settled(p, "done")
+    p.agent.stop()
+    p.agent.until_idle()
+    assert sorted(r["after"]["id"] for r in p.records("public.t")) == list(range(100, 3001, 100))
+    assert set(p.ops("public.t")) == {"r"}
+    assert not p.sqlite("select 1 from sqlite_master where name = 't'")
+
+
+def test_what_cannot_be_loaded(slow, db):
+    p = slow
+    done = p.agent("snapshot", "start", "public.t", "--where", "no such column", check=False)
+    assert done.returncode in (0, 1)
+    assert "where" in settled(p, "failed")["reason"].lower() or "column" in listed(p)["reason"].lower()
+    assert p.agent.running()
+    done = p.agent("snapshot", "start", "public.missing", check=False)
+    assert done.returncode == 2 and "public.missing matches no table" in done.stderr
+    done = p.agent("snapshot", "pause", "public.missing", check=False)
+    assert done.returncode == 2 and "public.missing matches no table" in done.stderr
+    p.agent("snapshot", "start", "public.u")
+    settled(p, "done", "u")
+    table = {t["name"]: t for t in p.agent.status()["tables"]}["t"]
+    assert table["state"] == "needs_reload" and table["reason"]
+    p.agent.stop()
+
+
+def test_asked_for_while_down(slow):
+    p = slow
+    p.agent.stop()
+    assert "next start" in p.agent("snapshot", "start", "public.u").stdout
+    p.agent.until_idle()
+    assert listed(p, "u")["state"] == "done"
+    p.same("u")
+
+
+def test_mode_only(pipeline, db):
+    p = pipeline(ROWS, begin=False, snapshot={"mode": "only"})
+    p.agent.start(wait=False)
+    assert p.agent.process.wait(60) == 0
+    p.agent.process = None
+    p.same("t", "u")
+    assert listed(p)["state"] == "done"
