@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """make demo: an ERP-like database, a small workload, and the agent that carries it, compared row by row.
 
-Starts a throwaway PostgreSQL 15 (--source mariadb: MariaDB 10.11) and the agent with a SQLite and a
-files sink, lets writers work for a while, shows a progress line, then stops the writers, waits until
-everything has arrived, and compares.  --sink kafka adds a Kafka broker and a third sink.  --keep leaves
+Starts a throwaway PostgreSQL 15 (--source mariadb: MariaDB 10.11), fills it, and starts writers; then the
+agent with a SQLite and a files sink, which loads the rows that are there beside the changes that go on.
+Shows a progress line, stops the writers, waits until everything has arrived, and compares.  --sink kafka adds a Kafka broker and a third sink.  --keep leaves
 all of it running (the writers are gone) and says how to look at it.
 """
 import argparse
+import json
 import os
 import shlex
 import signal
@@ -16,6 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
+ROWS_BEFORE = 30000
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
@@ -53,10 +55,12 @@ def progress(agent, load, seconds):
     while time.monotonic() - begun < seconds:
         time.sleep(1 if terminal else 5)
         now, seen, s = time.monotonic(), carried(agent), agent.status()
+        loads = [t["snapshot"] for t in s["tables"] if t["snapshot"]]
         copy = next(k for k in s["sinks"] if k["name"] == "copy")
         lag = copy["lag_seconds"] or 0
         line = (f"  {now - begun:4.0f} s   {load.transactions:6d} transactions written   {seen:7d} changes carried"
-                f"   {(seen - last) / (now - at):6.0f}/s   lag {lag:4.1f} s   spool {human(s['spool']['bytes'])}")
+                f"   {(seen - last) / (now - at):6.0f}/s   lag {lag:4.1f} s   spool {human(s['spool']['bytes'])}"
+                f"   loaded {sum(x['state'] == 'done' for x in loads)} of {len(loads)} tables")
         print(("\r" if terminal else "") + line, end="" if terminal else "\n", flush=True)
         last, at = seen, now
     if terminal:
@@ -75,6 +79,12 @@ class PostgresSource:
         self.connect, self.writer = connector(self.db), Writer
         self.shell = f'{self.server.bin}/psql "{self.db.url()}"'
 
+    def fill(self, rows):
+        self.db.sql("insert into stock values (990, 'OLD', 0, localtimestamp, 0)")
+        self.db.sql("insert into stock_moves (warehouse, sku, qty, note) select 990, 'OLD', case when g %% 2 = 0 then 1 else -1 end,"
+                    " 'from before ' || g from generate_series(1, %s) g", (rows,))
+        self.db.sql("analyze")
+
 
 class MariaDBSource:
     signal = "TERM"
@@ -86,6 +96,23 @@ class MariaDBSource:
         self.judged, self.schema = judge_mysql.Source(self.db), "erp"
         self.connect, self.writer = workload_mysql.connector(self.db), workload_mysql.Writer
         self.shell = f"mariadb --host 127.0.0.1 --port {self.server.port} --user root erp"
+
+    def fill(self, rows):
+        self.db.sql("insert into stock values (990, 'OLD', 0, now(6), 0)")
+        self.db.sql("insert into stock_moves (warehouse, sku, qty, note) select 990, 'OLD', if(seq % 2, -1, 1),"
+                    f" concat('from before ', seq) from seq_1_to_{rows}")
+        for table in TABLES:
+            self.db.sql(f"analyze table {table}")
+
+
+def loaded(agent):
+    """Waits until every table is loaded, with the command that shows it."""
+    def states():
+        return {t["state"] for t in json.loads(agent("snapshot", "list", "--json").stdout)["tables"]}
+    wait_for(lambda: states() == {"done"}, 120, "the tables to be loaded")
+    say(f"{os.path.relpath(agent.program)} snapshot list:")
+    for line in agent("snapshot", "list").stdout.splitlines():
+        say("  " + line)
 
 
 def drained(agent, db):
@@ -167,7 +194,7 @@ def main():
     a = p.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     folder = Path(tempfile.mkdtemp(prefix="tailrace-demo-"))
-    source = agent = broker = None
+    source = agent = broker = load = None
     kept = ok = False
     try:
         source = MariaDBSource() if a.source == "mariadb" else PostgresSource()
@@ -177,11 +204,16 @@ def main():
         if a.sink:
             broker = start_kafka(agent)
         agent.with_http()
+        say(f"Filling it: {ROWS_BEFORE} stock moves; and four clients begin to write: whole and rolled-back transactions,"
+            " key changes, large values")
+        source.fill(ROWS_BEFORE)
+        load = Workload(source.connect, writers=4, pause=0.004, kind=source.writer).start()
+        time.sleep(3)
+        say(f"{load.transactions} transactions are there already: they are loaded, while the clients go on")
         say(f"Starting the agent: {os.path.relpath(agent.program)} run -c {agent.conf}")
         agent.start(prefix=("setsid",) if a.keep else ())
-        say(f"Writing for {a.seconds:.0f} s: four clients, whole and rolled-back transactions, key changes, large values")
-        load = Workload(source.connect, writers=4, pause=0.004, kind=source.writer).start()
         progress(agent, load, a.seconds)
+        loaded(agent)
         load.stop()
         say(f"Writers stopped: {load.transactions} transactions. Waiting for the last of them ...")
         begun = time.monotonic()
@@ -205,6 +237,9 @@ def main():
         if agent:
             say(agent.log_tail())
     finally:
+        if load:
+            for writer in load.writers:
+                writer.halt.set()
         if not kept:
             if agent:
                 agent.kill()
