@@ -161,7 +161,7 @@ class Agent:
         def streaming():
             self.must_run()
             s = self.status(check=False)
-            return s if s and s["state"] == "streaming" else None
+            return s if s and s["state"] in ("streaming", "snapshot") else None
         try:
             return wait_for(streaming, timeout, "the agent to stream")
         except AgentFailed as e:
