@@ -196,7 +196,7 @@ static int list_tables(struct copier *c, struct mysql_schema *list, const bool *
 static int copier_tables(struct copier *c, struct copy_table **out, size_t *n, struct error *err)
 {
 	AUTO(mysql_schema) struct mysql_schema list = { 0 };
-	const struct list *patterns = &c->config->source.tables;
+	const struct list *patterns = config_tables(c->config);
 	struct error unmatched;
 	int names;
 
