@@ -36,8 +36,21 @@ void snapshot_say_waiting(struct snapshot *s, const char *text)
 
 /* --- jobs and loads (with the lock held) --- */
 
+void load_free_keys(struct load *l)
+{
+	free(l->keys); /* the keys' bytes are in the same piece */
+	free(l->keys_again);
+	l->keys = NULL;
+	l->keys_again = NULL;
+	l->nkeys = 0;
+}
+
 void job_free(struct job *j)
 {
+	if (j->keys) { /* they are read again */
+		load_free_keys(j->load);
+		j->load->maybe_rereads = true;
+	}
 	j->load->refs--;
 	free(j->after);
 	free(j->last);
@@ -74,17 +87,6 @@ void job_drop(struct snapshot *s, struct job *j)
 	}
 }
 
-static void free_keys(struct load *l)
-{
-	for (size_t i = 0; i < l->nkeys; i++)
-		free((char *)(uintptr_t)l->keys[i].key.p);
-	free(l->keys);
-	free(l->keys_again);
-	l->keys = NULL;
-	l->keys_again = NULL;
-	l->nkeys = 0;
-}
-
 void load_drop_jobs(struct snapshot *s, struct load *l)
 {
 	for (size_t i = 0; i < l->nranges; i++)
@@ -113,7 +115,7 @@ static void free_load(struct load *l)
 		free(l->ranges[i].after);
 		free(l->ranges[i].upto);
 	}
-	free_keys(l);
+	load_free_keys(l);
 	free(l->ranges);
 	free(l->schema);
 	free(l->name);
@@ -178,7 +180,7 @@ static void forget_settled(struct snapshot *s, size_t n)
 		struct settled *e = &s->settled[i];
 
 		if (e->reread)
-			free_keys(e->load);
+			load_free_keys(e->load);
 		if (e->begin && e->load->phase == PHASE_BEGUN)
 			e->load->phase = PHASE_WAITING;
 		e->load->refs--;

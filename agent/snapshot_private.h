@@ -32,6 +32,7 @@ struct job {
 	bool exact; /* read at one place of the log, in pieces */
 	bool begun; /* exact: its first piece was emitted */
 	bool end;   /* the range holds no more */
+	bool keys;  /* it has the load's keys to read again, until they are settled */
 	char *after, *last;
 };
 
@@ -143,6 +144,7 @@ void load_end(struct snapshot *s, struct load *l, enum snapshot_state state, con
 struct load *load_new(const char *schema, const char *name, const char *where, const char *sink);
 struct load *load_find(struct snapshot *s, const char *schema, const char *name); /* the one not retired; NULL */
 void load_drop_jobs(struct snapshot *s, struct load *l);
+void load_free_keys(struct load *l);
 void job_drop(struct snapshot *s, struct job *j); /* and the later ones of its range: read again from there */
 void job_free(struct job *j);
 

@@ -78,6 +78,8 @@ static int keep_rereads(struct snapshot *s, struct load *l, struct error *err)
 	for (size_t i = 0; i < k.n; i++)
 		mark_again(l, k.items[i]);
 	l->maybe_rereads = true;
+	if (l->phase == PHASE_END && !l->given_up)
+		l->phase = PHASE_READING; /* not complete after all */
 	int rc = ledger_put_rereads(s->agent->state, str_z(l->schema), str_z(l->name), k.items, k.n,
 				    err);
 
@@ -279,6 +281,7 @@ static void job_done(struct snapshot *s, struct job *j)
 	if (s->exact == j)
 		s->exact = NULL;
 	window_close(j->window);
+	j->keys = false;
 	job_free(j);
 }
 

@@ -492,6 +492,7 @@ static struct job *new_job(struct snapshot *s, const struct task *t)
 	j->range = t->range;
 	j->after = t->range->after ? xstrdup(t->range->after) : NULL;
 	j->exact = t->load->keyless;
+	j->keys = t->kind == TASK_REREAD;
 	for (size_t i = 0; t->kind == TASK_REREAD && i < t->load->nkeys; i++)
 		j->exact = j->exact || t->load->keys[i].tries >= REREAD_TRIES;
 	j->window = window_open(s->splice, t->load->splice);
@@ -576,6 +577,8 @@ static bool get_keys(struct worker *w, struct load *l)
 	l->nkeys = n;
 	l->keys_again = xcalloc(n + 1, sizeof *l->keys_again);
 	l->maybe_rereads = l->maybe_rereads || n > 0;
+	if (!n)
+		load_free_keys(l);
 	pthread_mutex_unlock(&s->lock);
 	return n > 0;
 }
@@ -596,6 +599,8 @@ static void run_task(struct worker *w, struct task *t)
 	struct job *j = still ? new_job(s, t) : NULL;
 
 	t->handed = j != NULL;
+	if (!j && t->kind == TASK_REREAD)
+		load_free_keys(t->load);
 
 	pthread_mutex_unlock(&s->lock);
 	if (j)
