@@ -472,7 +472,8 @@ struct snapshot *snapshot_start(struct agent *a, struct error *err)
 	s->config = a->config;
 	s->ops = source_types[a->config->source.type].ops;
 	s->copy = s->ops->copier;
-	s->splice = splice_new(s->copy, (size_t)a->config->pipeline.memory / SET_SHARE, RULES);
+	s->splice = splice_new(s->copy, (size_t)a->config->pipeline.memory / SET_SHARE,
+			       SPLICE_EARLIER, RULES);
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
