@@ -54,9 +54,9 @@ struct splice {
 	size_t set_bytes, earlier_most;
 	unsigned rules;
 	uint64_t generation;
-	bool inside; /* a transaction */
-	bool told;   /* its BEGIN */
-	const char *resume;
+	bool inside;         /* a transaction */
+	bool told;           /* its BEGIN */
+	struct buf resume;   /* empty: no boundary yet */
 	struct change begin; /* of the transaction at hand */
 	struct buf begin_prefix;
 	/*
@@ -105,6 +105,7 @@ void splice_free(struct splice *s)
 	txns_free(s->streamed, s->nstreamed);
 	free(s->streamed);
 	buf_free(&s->begin_prefix);
+	buf_free(&s->resume);
 	buf_free(&s->key);
 	buf_free(&s->old_key);
 	free(s);
@@ -333,7 +334,7 @@ void splice_reset(struct splice *s)
 	new_generation(s, "the source was lost");
 	s->inside = true;
 	s->told = false;
-	s->resume = NULL;
+	buf_clear(&s->resume);
 }
 
 uint64_t splice_generation(const struct splice *s)
@@ -415,7 +416,7 @@ void splice_change(struct splice *s, const struct change *c)
 static void open_here(struct window *w)
 {
 	w->open = true;
-	w->opened_at = w->splice->resume ? xstrdup(w->splice->resume) : NULL;
+	w->opened_at = w->splice->resume.n ? xstrdup(buf_z(&w->splice->resume)) : NULL;
 	w->known = w->splice->known;
 	w->earlier = w->splice->freed + w->splice->nstreamed;
 }
@@ -425,7 +426,8 @@ bool splice_boundary(struct splice *s, const char *resume)
 	bool opened = false;
 
 	s->inside = false;
-	s->resume = resume;
+	buf_clear(&s->resume);
+	buf_adds(&s->resume, resume);
 	for (struct splice_table *t = s->tables; t; t = t->next)
 		for (struct window *w = t->windows; w; w = w->next)
 			if (!w->open) {
@@ -541,11 +543,12 @@ const char *window_spoiled(const struct window *w)
 
 bool window_ready(const struct window *w)
 {
-	const struct splice *s = w->splice;
+	struct splice *s = w->splice;
 
 	if (!w->rows || s->inside || window_spoiled(w))
 		return false;
-	return !rule(s, RULE_REACHED) || (s->resume && s->ops->reached(w->seen, s->resume));
+	return !rule(s, RULE_REACHED) ||
+	       (s->resume.n && s->ops->reached(w->seen, buf_z(&s->resume)));
 }
 
 struct chunk *window_chunk(struct window *w)

@@ -58,7 +58,7 @@ void splice_reset(struct splice *s);
 uint64_t splice_generation(const struct splice *s);
 void splice_begin(struct splice *s, const struct change *begin);
 void splice_change(struct splice *s, const struct change *c);	/* a row or a truncate */
-/* Between transactions, the stream at `resume` (borrowed until the next call): windows that wait open, true if any did. */
+/* Between transactions, the stream at `resume`: windows that wait open, true if any did. */
 bool splice_boundary(struct splice *s, const char *resume);
 bool splice_full(const struct splice *s);	/* a window can note no more: the stream waits until its rows are there */
 
