@@ -488,20 +488,26 @@ struct keys {
 	struct str schema, name;
 	const struct str *keys;
 	size_t n;
-	const char *sql, *what;
 };
 
-static int each_key(struct state *s, const void *arg, struct error *err)
+static const char put_key[] = "store a key to read again",
+		  drop_key[] = "remove a key to read again";
+
+static int put_keys(struct state *s, const void *arg, struct error *err)
 {
 	const struct keys *k = arg;
 
 	for (size_t i = 0; i < k->n; i++) {
-		sqlite3_stmt *q = of_table(s, k->sql, k->schema, k->name);
+		sqlite3_stmt *q = of_table(s,
+					   "INSERT INTO load_reread (schema, name, key, tries)"
+					   " VALUES (?1, ?2, ?3, 0) ON CONFLICT (schema, name, key)"
+					   " DO UPDATE SET tries = tries + 1",
+					   k->schema, k->name);
 
 		if (q)
 			sqlite3_bind_blob(q, 3, k->keys[i].n ? k->keys[i].p : "", (int)k->keys[i].n,
 					  SQLITE_STATIC);
-		if (run(s, q, k->what, err) < 0)
+		if (run(s, q, put_key, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -510,29 +516,37 @@ static int each_key(struct state *s, const void *arg, struct error *err)
 int ledger_put_rereads(struct state *s, struct str schema, struct str name, const struct str *keys,
 		       size_t n, struct error *err)
 {
-	struct keys all = { schema,
-			    name,
-			    keys,
-			    n,
-			    "INSERT INTO load_reread (schema, name, key, tries)"
-			    " VALUES (?1, ?2, ?3, 0) ON CONFLICT (schema, name, key)"
-			    " DO UPDATE SET tries = tries + 1",
-			    "store a key to read again" };
+	struct keys all = { schema, name, keys, n };
 
-	return change(s, all.what, each_key, &all, err);
+	return change(s, put_key, put_keys, &all, err);
 }
 
-int ledger_drop_rereads(struct state *s, const char *schema, const char *name,
-			const struct str *keys, size_t n, struct error *err)
-{
-	struct keys all = { str_z(schema),
-			    str_z(name),
-			    keys,
-			    n,
-			    "DELETE FROM load_reread WHERE schema = ?1 AND name = ?2 AND key = ?3",
-			    "remove a key to read again" };
+struct got_keys {
+	const struct ledger_key *keys;
+	size_t n;
+};
 
-	return change(s, all.what, each_key, &all, err);
+static int drop_keys(struct state *s, const void *arg, struct error *err)
+{
+	const struct got_keys *k = arg;
+
+	for (size_t i = 0; i < k->n; i++) {
+		sqlite3_stmt *q =
+			prepare(s, "DELETE FROM load_reread WHERE id = ?1 AND tries = ?2");
+
+		bind_number(q, 1, k->keys[i].id);
+		bind_number(q, 2, k->keys[i].tries);
+		if (run(s, q, drop_key, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int ledger_drop_rereads(struct state *s, const struct ledger_key *keys, size_t n, struct error *err)
+{
+	struct got_keys all = { keys, n };
+
+	return n ? change(s, drop_key, drop_keys, &all, err) : 0;
 }
 
 int ledger_get_rereads(struct state *s, const char *schema, const char *name, size_t most,
@@ -545,7 +559,7 @@ int ledger_get_rereads(struct state *s, const char *schema, const char *name, si
 	*n = 0;
 	pthread_mutex_lock(&s->lock);
 	sqlite3_stmt *q = of_table(s,
-				   "SELECT key, tries FROM load_reread"
+				   "SELECT key, tries, id FROM load_reread"
 				   " WHERE schema = ? AND name = ? ORDER BY id LIMIT ?",
 				   str_z(schema), str_z(name));
 
@@ -559,6 +573,7 @@ int ledger_get_rereads(struct state *s, const char *schema, const char *name, si
 
 		k->key.n = (size_t)sqlite3_column_bytes(q, 0);
 		k->tries = sqlite3_column_int64(q, 1);
+		k->id = sqlite3_column_int64(q, 2);
 		if (k->key.n)
 			buf_add(&text_of, sqlite3_column_blob(q, 0), k->key.n);
 		bytes += k->key.n;

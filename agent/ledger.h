@@ -89,13 +89,13 @@ struct spool;
 MUST_CHECK int ledger_catch_up(struct state *s, struct spool *spool, struct error *err);
 
 /* Keys (Avro) to read again.  ledger_get_rereads: at most `most` of them, oldest first; malloced, each with its tries. */
-struct ledger_key { struct str key; int64_t tries; };
+struct ledger_key { struct str key; int64_t tries, id; };
 MUST_CHECK int ledger_put_rereads(struct state *s, struct str schema, struct str name, const struct str *keys, size_t n,
 				  struct error *err);	/* one that is there already: tries + 1 */
 MUST_CHECK int ledger_get_rereads(struct state *s, const char *schema, const char *name, size_t most,
 				  struct ledger_key **out, size_t *n, struct error *err);
-MUST_CHECK int ledger_drop_rereads(struct state *s, const char *schema, const char *name, const struct str *keys,
-				   size_t n, struct error *err);
+/* As they were got: one that was put again since stays. */
+MUST_CHECK int ledger_drop_rereads(struct state *s, const struct ledger_key *keys, size_t n, struct error *err);
 
 /* What `tailrace snapshot` asks of the agent, running or not. */
 enum request_kind { REQUEST_START, REQUEST_PAUSE, REQUEST_RESUME, REQUEST_CANCEL };

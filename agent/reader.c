@@ -677,9 +677,9 @@ static void say_behind(struct reader *r)
 static int read_on(struct reader *r, struct error *err)
 {
 	struct snapshot *s = r->agent->snapshot;
-	bool loading = snapshot_loading(s), halts = false;
+	bool loading = snapshot_loading(s), busy = snapshot_busy(s), halts = false;
 	/* Rows that wait for their transaction's end do not shorten the wait; finished ones do, and chunks. */
-	int wait = r->builder.cut || loading ? 1 : READ_MS;
+	int wait = r->builder.cut || busy ? 1 : READ_MS;
 
 	if (loading && !r->inside && reader_splice(r, NULL, &halts, err) < 0)
 		return -1;
@@ -689,7 +689,7 @@ static int read_on(struct reader *r, struct error *err)
 		agent_sleep(r->agent, HALT_US);
 		return r->next ? encode(r, err) : 0;
 	}
-	if (loading && r->ops->hasten && monotonic_us() - r->last_hasten >= HASTEN_US) {
+	if (busy && r->ops->hasten && monotonic_us() - r->last_hasten >= HASTEN_US) {
 		r->ops->hasten(r->source);
 		r->last_hasten = monotonic_us();
 	}

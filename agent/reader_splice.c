@@ -135,7 +135,9 @@ int reader_splice(struct reader *r, const struct change *next, bool *halts, stru
 		return fail(
 			err, ERR_RETRY,
 			"a table could not be read to its end: what was read of it is taken back");
-	while (snapshot_take(s, reader_resume(r), next, past_sinks, r, &e)) {
+	int taken;
+
+	while ((taken = snapshot_take(s, reader_resume(r), next, past_sinks, r, &e, err)) > 0) {
 		int rc = emit(r, &e, err);
 
 		snapshot_emitted(s, &e, rc == 0, &r->last.pos);
@@ -143,5 +145,5 @@ int reader_splice(struct reader *r, const struct change *next, bool *halts, stru
 			return -1;
 		*halts = snapshot_boundary(s, reader_resume(r));
 	}
-	return 0;
+	return taken;
 }

@@ -39,9 +39,7 @@ void snapshot_say_waiting(struct snapshot *s, const char *text)
 void load_free_keys(struct load *l)
 {
 	free(l->keys); /* the keys' bytes are in the same piece */
-	free(l->keys_again);
 	l->keys = NULL;
-	l->keys_again = NULL;
 	l->nkeys = 0;
 }
 
@@ -190,20 +188,6 @@ static void forget_settled(struct snapshot *s, size_t n)
 	s->nsettled -= n;
 }
 
-/* Keys whose chunk is in the spool, and which no change has asked for again since. */
-static int settle_keys(struct snapshot *s, struct load *l, struct error *err)
-{
-	AUTO(free) struct str *done = xcalloc(l->nkeys + 1, sizeof *done);
-	size_t n = 0;
-
-	pthread_mutex_lock(&s->lock);
-	for (size_t i = 0; i < l->nkeys; i++)
-		if (!l->keys_again[i])
-			done[n++] = l->keys[i].key;
-	pthread_mutex_unlock(&s->lock);
-	return n ? ledger_drop_rereads(s->agent->state, l->schema, l->name, done, n, err) : 0;
-}
-
 static int settle(struct snapshot *s, struct error *err)
 {
 	AUTO(checkpoint) struct checkpoint synced = { 0 };
@@ -227,7 +211,8 @@ static int settle(struct snapshot *s, struct error *err)
 	rc = ledger_apply(s->agent->state, e, n, err);
 	for (size_t i = 0; i < n && rc == 0; i++)
 		if (done[i].reread)
-			rc = settle_keys(s, done[i].load, err);
+			rc = ledger_drop_rereads(s->agent->state, done[i].load->keys,
+						 done[i].load->nkeys, err);
 	pthread_mutex_lock(&s->lock);
 	if (rc == 0)
 		forget_settled(s, n);
@@ -261,7 +246,7 @@ static void note_reload(void *arg, enum table_note kind, struct str schema, stru
 /* With the lock held: what each load is to do next. */
 static void advance(struct snapshot *s, int64_t passed_us)
 {
-	bool busy = false;
+	bool busy = false, told = false;
 
 	for (struct load *l = s->loads, *next; l; l = next) {
 		next = l->next;
@@ -274,12 +259,13 @@ static void advance(struct snapshot *s, int64_t passed_us)
 		}
 		l->rewritten = false;
 		if (l->phase == PHASE_READING && l->state == LOAD_RUNNING && ranges_done(l) &&
-		    !l->maybe_rereads && !l->reread.jobs && !l->nkeys)
+		    !l->maybe_rereads && !l->reread.reading && !l->reread.jobs && !l->nkeys)
 			l->phase = PHASE_END;
 		bool open = l->state == LOAD_RUNNING || l->state == LOAD_WAITING ||
 			    l->phase == PHASE_END;
 
 		busy = busy || (open && l->phase != PHASE_ENDED);
+		told = told || l->phase != PHASE_ENDED; /* changes during a pause count, too */
 		if (passed_us >= SECOND) {
 			double now = (double)(l->rows - l->rows_said) * SECOND / (double)passed_us;
 
@@ -288,6 +274,10 @@ static void advance(struct snapshot *s, int64_t passed_us)
 		}
 	}
 	s->busy = busy || s->nsettled || !s->planned;
+	told = told || s->busy;
+	if (told && !s->told)
+		splice_reset(s->splice); /* it does not know what was streamed meanwhile */
+	s->told = told;
 }
 
 static void reap(struct snapshot *s)
@@ -474,7 +464,8 @@ struct snapshot *snapshot_start(struct agent *a, struct error *err)
 	s->config = a->config;
 	s->ops = source_types[a->config->source.type].ops;
 	s->copy = s->ops->copier;
-	s->splice = splice_new(s->copy, (size_t)a->config->pipeline.memory / SET_SHARE, RULES);
+	s->splice = splice_new(s->copy, (size_t)a->config->pipeline.memory / SET_SHARE,
+			       SPLICE_EARLIER, RULES);
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);

@@ -60,9 +60,9 @@ MUST_CHECK int snapshot_change(struct snapshot *s, const struct change *c, struc
  */
 bool snapshot_halts(struct snapshot *s, const struct change *next, const char *resume);
 bool snapshot_boundary(struct snapshot *s, const char *resume);
-/* What may be emitted between transactions, before `next` (a BEGIN that the stream halts at; NULL).  false: nothing. */
-bool snapshot_take(struct snapshot *s, const char *resume, const struct change *next, bool (*past_sinks)(void *arg),
-		   void *arg, struct emission *out);
+/* What may be emitted between transactions, before `next` (a BEGIN that the stream halts at; NULL): 1; 0: nothing. */
+MUST_CHECK int snapshot_take(struct snapshot *s, const char *resume, const struct change *next,
+			     bool (*past_sinks)(void *arg), void *arg, struct emission *out, struct error *err);
 /* ok: it is with the writer, its COMMIT at pos.  Otherwise it is read again. */
 void snapshot_emitted(struct snapshot *s, struct emission *e, bool ok, const struct position *pos);
 /* A table whose first rows were emitted cannot be read on: the unfinished piece must be taken back. */

@@ -78,7 +78,6 @@ struct load {
 	size_t nranges;
 	struct range reread;
 	struct ledger_key *keys; /* read again at the moment, until that is in the ledger */
-	bool *keys_again;	 /* changed meanwhile */
 	size_t nkeys;
 	bool maybe_rereads; /* the ledger may hold keys to read again */
 };
@@ -123,7 +122,8 @@ struct snapshot {
 	bool broken; /* an exact read broke off after its first piece was emitted */
 	struct job *exact; /* whose place the stream goes on to */
 
-	atomic_bool busy;  /* loads go on: the reader asks */
+	atomic_bool busy; /* loads go on */
+	atomic_bool told; /* the splice is told of the stream: the reader asks */
 	atomic_bool behind; /* the reader is more than 10 s behind */
 };
 

@@ -11,7 +11,7 @@
 
 bool snapshot_loading(const struct snapshot *s)
 {
-	return s->busy;
+	return s->told;
 }
 
 void snapshot_streams(struct snapshot *s)
@@ -61,13 +61,7 @@ static void take_key(void *arg, struct str key)
 	k->items[k->n++] = (struct str){ xstrndup(key.p, key.n), key.n };
 }
 
-static void mark_again(struct load *l, struct str key)
-{
-	for (size_t i = 0; i < l->nkeys; i++)
-		l->keys_again[i] = l->keys_again[i] || str_eq(l->keys[i].key, key);
-}
-
-/* They are in the ledger before the change that asks for them can be in the spool. */
+/* They are in the ledger before the change, or the rows, that ask for them can be in the spool. */
 static int keep_rereads(struct snapshot *s, struct load *l, struct error *err)
 {
 	struct keys k = { 0 };
@@ -75,8 +69,6 @@ static int keep_rereads(struct snapshot *s, struct load *l, struct error *err)
 	if (!l->splice || !splice_has_rereads(l->splice))
 		return 0;
 	splice_take_rereads(l->splice, take_key, &k);
-	for (size_t i = 0; i < k.n; i++)
-		mark_again(l, k.items[i]);
 	l->maybe_rereads = true;
 	if (l->phase == PHASE_END && !l->given_up)
 		l->phase = PHASE_READING; /* not complete after all */
@@ -221,15 +213,20 @@ static bool head_ready(struct snapshot *s, struct range *g, const struct change 
 	return window_ready(j->window);
 }
 
-static bool take_load(struct snapshot *s, struct load *l, const struct change *next,
-		      struct emission *out)
+/* 1: there is something */
+static int take_load(struct snapshot *s, struct load *l, const struct change *next,
+		     struct emission *out, struct error *err)
 {
+	if (keep_rereads(s, l, err) < 0)
+		return -1;
+	if (l->phase == PHASE_END && l->maybe_rereads && !l->given_up)
+		l->phase = PHASE_READING;
 	if (l->phase == PHASE_BEGIN) {
 		if (!l->splice)
 			l->splice = splice_add(s->splice, str_z(l->schema), str_z(l->name));
 		return emit_note(l, NOTE_BEGIN, out);
 	}
-	if (l->phase == PHASE_END && (!l->maybe_rereads || l->given_up))
+	if (l->phase == PHASE_END)
 		return emit_note(l, NOTE_END, out);
 	if (l->phase != PHASE_READING)
 		return false;
@@ -239,10 +236,10 @@ static bool take_load(struct snapshot *s, struct load *l, const struct change *n
 	return head_ready(s, &l->reread, next) && emit_rows(l->reread.jobs, out);
 }
 
-bool snapshot_take(struct snapshot *s, const char *resume, const struct change *next,
-		   bool (*past_sinks)(void *arg), void *arg, struct emission *out)
+int snapshot_take(struct snapshot *s, const char *resume, const struct change *next,
+		  bool (*past_sinks)(void *arg), void *arg, struct emission *out, struct error *err)
 {
-	bool taken = false;
+	int taken = 0;
 
 	pthread_mutex_lock(&s->lock);
 	if (splice_boundary(s->splice, resume))
@@ -250,8 +247,8 @@ bool snapshot_take(struct snapshot *s, const char *resume, const struct change *
 	if (!s->past_sinks)
 		s->past_sinks = past_sinks(arg);
 	for (struct load *l = s->loads; l && !taken && s->past_sinks; l = l->next)
-		taken = !l->retired && take_load(s, l, next, out);
-	if (taken)
+		taken = l->retired ? 0 : take_load(s, l, next, out, err);
+	if (taken > 0)
 		out->load->refs++;
 	pthread_mutex_unlock(&s->lock);
 	return taken;

@@ -575,7 +575,6 @@ static bool get_keys(struct worker *w, struct load *l)
 	pthread_mutex_lock(&s->lock);
 	l->keys = keys;
 	l->nkeys = n;
-	l->keys_again = xcalloc(n + 1, sizeof *l->keys_again);
 	l->maybe_rereads = l->maybe_rereads || n > 0;
 	if (!n)
 		load_free_keys(l);
@@ -595,7 +594,8 @@ static void run_task(struct worker *w, struct task *t)
 	}
 	pthread_mutex_lock(&s->lock);
 	/* What may have happened while the lock was not held. */
-	bool still = t->load->phase == PHASE_READING && !t->load->retired && s->streaming;
+	bool still = t->load->phase == PHASE_READING && !t->load->retired && s->streaming &&
+		     w->generation == splice_generation(s->splice);
 	struct job *j = still ? new_job(s, t) : NULL;
 
 	t->handed = j != NULL;

@@ -9,9 +9,6 @@
 
 #include "splice.h"
 
-#define EARLIER_MOST                                                                               \
-	65536 /* transactions kept of one table before all is asked of the server anew */
-
 struct txn {
 	struct change begin; /* xid, position, prefix: what sees() looks at */
 };
@@ -30,7 +27,8 @@ struct window {
 	bool open;
 	const char *spoiled;
 	char *opened_at;
-	size_t earlier; /* of table->streamed: before the window */
+	uint64_t known,
+		earlier; /* streamed before the window: the first of them that it has to see, their end */
 	struct txn *txns;
 	size_t ntxns, txns_room;
 	struct noted *noted;
@@ -48,31 +46,39 @@ struct splice_table {
 	struct splice *splice;
 	char *schema, *name;
 	struct window *windows;
-	struct txn
-		*streamed; /* on this table since the generation began, not known to be visible */
-	size_t nstreamed, streamed_room;
 	struct buf rereads; /* size_t and key, again and again */
 };
 
 struct splice {
 	const struct copier_ops *ops;
-	size_t set_bytes;
+	size_t set_bytes, earlier_most;
 	unsigned rules;
 	uint64_t generation;
-	bool inside; /* a transaction */
-	const char *resume;
+	bool inside;         /* a transaction */
+	bool told;           /* its BEGIN */
+	struct buf resume;   /* empty: no boundary yet */
 	struct change begin; /* of the transaction at hand */
 	struct buf begin_prefix;
+	/*
+	 * Transactions streamed since the generation began, of whatever table: one that is loaded later is read by
+	 * a copier that was opened earlier.  Counted from 0; those before `freed` are no longer kept, those before
+	 * `known` are visible to every read that begins from now on.
+	 */
+	struct txn *streamed;
+	size_t nstreamed, streamed_room;
+	uint64_t freed, known;
 	struct splice_table *tables;
 	struct buf key, old_key;
 };
 
-struct splice *splice_new(const struct copier_ops *ops, size_t set_bytes, unsigned rules)
+struct splice *splice_new(const struct copier_ops *ops, size_t set_bytes, size_t earlier_most,
+			  unsigned rules)
 {
 	struct splice *s = xcalloc(1, sizeof *s);
 
 	s->ops = ops;
 	s->set_bytes = set_bytes;
+	s->earlier_most = earlier_most;
 	s->rules = rules;
 	s->generation = 1;
 	s->inside = true; /* until the first boundary */
@@ -84,13 +90,22 @@ static bool rule(const struct splice *s, enum splice_rule r)
 	return s->rules & r;
 }
 
+static void txns_free(struct txn *t, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		free((char *)(uintptr_t)t[i].begin.prefix.p);
+}
+
 void splice_free(struct splice *s)
 {
 	if (!s)
 		return;
 	while (s->tables)
 		splice_remove(s, s->tables);
+	txns_free(s->streamed, s->nstreamed);
+	free(s->streamed);
 	buf_free(&s->begin_prefix);
+	buf_free(&s->resume);
 	buf_free(&s->key);
 	buf_free(&s->old_key);
 	free(s);
@@ -118,12 +133,6 @@ struct splice_table *splice_find(const struct splice *s, struct str schema, stru
 	return NULL;
 }
 
-static void txns_free(struct txn *t, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		free((char *)(uintptr_t)t[i].begin.prefix.p);
-}
-
 void splice_remove(struct splice *s, struct splice_table *t)
 {
 	while (t->windows)
@@ -133,8 +142,6 @@ void splice_remove(struct splice *s, struct splice_table *t)
 			*p = t->next;
 			break;
 		}
-	txns_free(t->streamed, t->nstreamed);
-	free(t->streamed);
 	buf_free(&t->rereads);
 	free(t->schema);
 	free(t->name);
@@ -299,30 +306,35 @@ bool splice_full(const struct splice *s)
 
 /* --- the stream --- */
 
-static void forget_streamed(struct splice_table *t)
+static void forget_streamed(struct splice *s, uint64_t upto)
 {
-	txns_free(t->streamed, t->nstreamed);
-	t->nstreamed = 0;
-	for (struct window *w = t->windows; w; w = w->next)
-		w->earlier = 0;
+	size_t n = (size_t)(upto - s->freed);
+
+	if (n == 0)
+		return;
+	txns_free(s->streamed, n);
+	s->nstreamed -= n;
+	memmove(s->streamed, s->streamed + n, s->nstreamed * sizeof *s->streamed);
+	s->freed = upto;
 }
 
 static void new_generation(struct splice *s, const char *why)
 {
 	s->generation++;
-	for (struct splice_table *t = s->tables; t; t = t->next) {
-		forget_streamed(t);
+	s->known = s->freed + s->nstreamed;
+	forget_streamed(s, s->known);
+	for (struct splice_table *t = s->tables; t; t = t->next)
 		for (struct window *w = t->windows; w; w = w->next)
 			if (!w->spoiled)
 				w->spoiled = why;
-	}
 }
 
 void splice_reset(struct splice *s)
 {
 	new_generation(s, "the source was lost");
 	s->inside = true;
-	s->resume = NULL;
+	s->told = false;
+	buf_clear(&s->resume);
 }
 
 uint64_t splice_generation(const struct splice *s)
@@ -332,7 +344,7 @@ uint64_t splice_generation(const struct splice *s)
 
 void splice_begin(struct splice *s, const struct change *begin)
 {
-	s->inside = true;
+	s->inside = s->told = true;
 	buf_clear(&s->begin_prefix);
 	s->begin = (struct change){ .op = CHANGE_BEGIN, .pos = begin->pos, .xid = begin->xid };
 	if (begin->prefix.p) {
@@ -381,15 +393,17 @@ static void note_row(struct splice *s, struct splice_table *t, const struct chan
 void splice_change(struct splice *s, const struct change *c)
 {
 	struct splice_table *t =
-		c->table && s->tables ? splice_find(s, c->table->schema, c->table->name) : NULL;
+		s->tables ? splice_find(s, c->table->schema, c->table->name) : NULL;
 
-	if (!t)
-		return;
+	if (!s->told)
+		return; /* of a transaction that began before the stream was told: no window is open */
 	if (!s->ops->holds) {
-		add_txn(&t->streamed, &t->nstreamed, &t->streamed_room, &s->begin);
-		if (t->nstreamed > EARLIER_MOST)
+		add_txn(&s->streamed, &s->nstreamed, &s->streamed_room, &s->begin);
+		if (s->nstreamed > s->earlier_most)
 			new_generation(s, "too many transactions were noted");
 	}
+	if (!t)
+		return;
 	if (c->op == CHANGE_TRUNCATE) {
 		struct noted what = { .table = c->table, .truncate = true };
 
@@ -402,8 +416,9 @@ void splice_change(struct splice *s, const struct change *c)
 static void open_here(struct window *w)
 {
 	w->open = true;
-	w->opened_at = w->splice->resume ? xstrdup(w->splice->resume) : NULL;
-	w->earlier = w->table->nstreamed;
+	w->opened_at = w->splice->resume.n ? xstrdup(buf_z(&w->splice->resume)) : NULL;
+	w->known = w->splice->known;
+	w->earlier = w->splice->freed + w->splice->nstreamed;
 }
 
 bool splice_boundary(struct splice *s, const char *resume)
@@ -411,7 +426,8 @@ bool splice_boundary(struct splice *s, const char *resume)
 	bool opened = false;
 
 	s->inside = false;
-	s->resume = resume;
+	buf_clear(&s->resume);
+	buf_adds(&s->resume, resume);
 	for (struct splice_table *t = s->tables; t; t = t->next)
 		for (struct window *w = t->windows; w; w = w->next)
 			if (!w->open) {
@@ -441,19 +457,21 @@ bool window_is_open(const struct window *w)
 	return w->open;
 }
 
-/* What was streamed before the window and is visible now is visible to every later read. */
-static void drop_earlier(struct window *w)
+/* Every later read sees what this one saw; one that has begun already may have seen less. */
+static void forget_earlier(struct window *w)
 {
-	struct splice_table *t = w->table;
-	size_t n = w->earlier;
+	struct splice *s = w->splice;
+	uint64_t upto;
 
-	if (!n)
-		return;
-	txns_free(t->streamed, n);
-	memmove(t->streamed, t->streamed + n, (t->nstreamed - n) * sizeof *t->streamed);
-	t->nstreamed -= n;
-	for (struct window *o = t->windows; o; o = o->next)
-		o->earlier -= o->earlier < n ? o->earlier : n;
+	if (s->known < w->earlier)
+		s->known = w->earlier;
+	upto = s->known;
+	for (struct splice_table *t = s->tables; t; t = t->next)
+		for (const struct window *o = t->windows; o; o = o->next)
+			if (o->open && !o->spoiled && !o->seen && o->known < upto)
+				upto = o->known;
+	if (upto > s->freed)
+		forget_streamed(s, upto);
 }
 
 static bool sees_earlier(const struct window *w, const struct visibility *seen)
@@ -464,8 +482,8 @@ static bool sees_earlier(const struct window *w, const struct visibility *seen)
 		return true;
 	if (ops->holds)
 		return !w->opened_at || ops->holds(seen, w->opened_at);
-	for (size_t i = 0; i < w->earlier; i++)
-		if (!ops->sees(seen, &w->table->streamed[i].begin))
+	for (uint64_t i = w->known; i < w->earlier; i++)
+		if (!ops->sees(seen, &w->splice->streamed[i - w->splice->freed].begin))
 			return false;
 	return true;
 }
@@ -475,11 +493,13 @@ bool window_sees(struct window *w, struct visibility *seen)
 	const struct copier_ops *ops = w->splice->ops;
 
 	if (!w->spoiled && !sees_earlier(w, seen)) {
+		w->known = w->splice->known < w->earlier ? w->splice->known : w->earlier;
 		ops->visibility_free(seen);
 		return false;
 	}
 	w->seen = seen;
-	drop_earlier(w);
+	if (!w->spoiled)
+		forget_earlier(w);
 
 	struct noted *noted = w->noted;
 	struct buf keys = w->keys;
@@ -508,6 +528,9 @@ void window_rows(struct window *w, struct chunk *rows)
 	}
 	w->nnoted = 0;
 	buf_free(&w->keys);
+	free(w->slots);
+	w->slots = NULL;
+	w->nslots = 0;
 }
 
 const char *window_spoiled(const struct window *w)
@@ -520,11 +543,12 @@ const char *window_spoiled(const struct window *w)
 
 bool window_ready(const struct window *w)
 {
-	const struct splice *s = w->splice;
+	struct splice *s = w->splice;
 
 	if (!w->rows || s->inside || window_spoiled(w))
 		return false;
-	return !rule(s, RULE_REACHED) || (s->resume && s->ops->reached(w->seen, s->resume));
+	return !rule(s, RULE_REACHED) ||
+	       (s->resume.n && s->ops->reached(w->seen, buf_z(&s->resume)));
 }
 
 struct chunk *window_chunk(struct window *w)

@@ -31,8 +31,12 @@ struct splice;
 struct splice_table;
 struct window;
 
-/* set_bytes: of keys that one window may note until its rows are there.  rules: RULES; the model test leaves one out. */
-struct splice *splice_new(const struct copier_ops *ops, size_t set_bytes, unsigned rules);
+/*
+ * set_bytes: of keys that one window may note until its rows are there.  earlier_most: transactions kept that are not
+ * known to be visible, before a new generation begins.  rules: RULES; the model test leaves one out.
+ */
+#define SPLICE_EARLIER 65536
+struct splice *splice_new(const struct copier_ops *ops, size_t set_bytes, size_t earlier_most, unsigned rules);
 void	       splice_free(struct splice *s);
 
 /* A table from the start of its load to the end; NULL from splice_find: it is not being loaded. */
@@ -42,17 +46,26 @@ void		     splice_remove(struct splice *s, struct splice_table *t);	/* its windo
 
 /* --- the stream, on the reader's thread --- */
 
-/* The stream ended, or goes on at another place: every window is spoiled, copiers are to be opened anew. */
+/*
+ * The stream ended, goes on at another place, or is told again after it was not: every window is spoiled, copiers
+ * are to be opened anew.
+ */
 void splice_reset(struct splice *s);
-/* Copiers opened under another generation than this do not know what was streamed before. */
+/*
+ * Copiers opened under another generation than this do not know what was streamed before: to be looked at where
+ * a window is opened, too.
+ */
 uint64_t splice_generation(const struct splice *s);
 void splice_begin(struct splice *s, const struct change *begin);
 void splice_change(struct splice *s, const struct change *c);	/* a row or a truncate */
-/* Between transactions, the stream at `resume` (borrowed until the next call): windows that wait open, true if any did. */
+/* Between transactions, the stream at `resume`: windows that wait open, true if any did. */
 bool splice_boundary(struct splice *s, const char *resume);
 bool splice_full(const struct splice *s);	/* a window can note no more: the stream waits until its rows are there */
 
-/* Keys to read again that were found since the last call: give() is called for each, then they are forgotten. */
+/*
+ * Keys to read again that were found since the last call: give() is called for each, then they are forgotten.  Rows that
+ * come find some, too: to be taken before rows are emitted, and before the table is said to be complete.
+ */
 void splice_take_rereads(struct splice_table *t, void (*give)(void *arg, struct str key), void *arg);
 bool splice_has_rereads(const struct splice_table *t);
 
