@@ -101,6 +101,30 @@ def test_while_running(stream, broker, name):
     assert "trying again" not in p.agent.log()      # one producer for all of it
 
 
+def test_rows_that_were_there(stream, broker, name):
+    """A snapshot beside writers: rows with op r, keyed and partitioned as the changes of the same row are."""
+    p = stream(SCHEMA, begin=False)
+    load = Workload(connector(p.db), writers=3, transactions=100).start()
+    time.sleep(1)
+    p.agent.set("snapshot", mode="initial", chunk_rows=50)
+    p.agent.start()
+    load.join()
+    wait_for(lambda: {t["state"] for t in json.loads(p.agent("snapshot", "list", "--json").stdout)["tables"]} == {"done"}, 60,
+             "the tables to be loaded")
+    p.agent.stop()
+    p.agent.until_idle()
+    bad, counts = kafka.judge_kafka(p.db.conn, broker, QUALIFIED, name, transactions=True)
+    assert not bad, "\n".join(bad)
+    got = seen(broker, f"{name}.public.tx_manifest", name)
+    read = [v for _, _, v in got if v["op"] == "r"]
+    assert read and {v["source"]["snapshot"] for v in read} == {"incremental"} and all(v["transaction"] is None for v in read)
+    places = {}
+    for partition, key, _ in got:
+        places.setdefault((key["writer"], key["seq"]), set()).add(partition)
+    assert all(len(x) == 1 for x in places.values())
+    assert kafka.checkpoints(broker, f"{name}/lake")[-1]["snapshot"] == []
+
+
 def test_flat_has_tombstones(stream, broker, name):
     p = stream(T, format="flat")
     p.carry("insert into t values (1, 'a', 1.5), (2, 'b', null)", "update t set id = 3 where id = 1",

@@ -225,6 +225,36 @@ static void test_operations(void **state)
 		"d6:{\"id\":3}:null t7:null:null");
 }
 
+/* Behind a transaction, at its offset: no part of it, and in order with it and with the next chunk. */
+static void test_a_chunk(void **state)
+{
+	struct fixture *f = *state;
+	const struct table *t = orders(f);
+
+	put_order(f, t, 1);
+	put_chunk(&f->h, STR("{}"));
+	put_read(&f->h, t, V_INT(7), V_TEXT("seven"));
+	put_commit(&f->h);
+	put_chunk(&f->h, STR("{}"));
+	put_read(&f->h, t, V_INT(8), V_TEXT("eight"));
+	put_commit(&f->h);
+	put_order(f, t, 2);
+	events_deliver(&f->h, f->sink);
+	assert_string_equal(files(f), ORDERS);
+	assert_string_equal(records(f, "public.orders"),
+			    "c2:null:{\"id\":1,\"note\":\"x\"} "
+			    "r9223372036854775810:null:{\"id\":7,\"note\":\"seven\"} "
+			    "r9223372036854775813:null:{\"id\":8,\"note\":\"eight\"} "
+			    "c2:null:{\"id\":2,\"note\":\"x\"}");
+	put_chunk(&f->h, STR("{}"));
+	put_read(&f->h, t, V_INT(9), V_NULL);
+	put_commit(&f->h);
+	events_deliver(&f->h, f->sink);
+	assert_string_equal(files(f),
+			    ORDERS " public.orders/v1/"
+				   "erp-01-000000-0000000000001200-8000000000000002.avro");
+}
+
 static void test_metadata_and_manifest(void **state)
 {
 	struct fixture *f = *state;
@@ -752,6 +782,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_operations),
+		T(test_a_chunk),
 		T(test_metadata_and_manifest),
 		T(test_flat_format_and_codecs),
 		T(test_messages),
