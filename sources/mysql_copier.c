@@ -81,6 +81,7 @@ static void copier_close(struct copier *c)
 	mysql_server_release(&c->server);
 	mysql_url_release(&c->url);
 	arena_free(&c->row);
+	free(c->prepared);
 	free(c->where);
 	free(c->program);
 	free(c);

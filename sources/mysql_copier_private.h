@@ -21,6 +21,8 @@ struct copier {
 	bool			reading, locked;
 	int64_t			most;		/* rows: the caller wanted no more of a range the last time; 0: not known */
 	struct arena		row;
+	char			*prepared;	/* MariaDB: XA transactions as they were listed last, the same since: */
+	int64_t			prepared_us;	/* monotonic_us() */
 };
 
 /* mysql_copier.c */

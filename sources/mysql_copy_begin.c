@@ -2,7 +2,7 @@
  * mysql_copy_begin.c - opens a read of a table of MySQL or MariaDB, and says what it sees of the binary log
  *
  * How a read knows what of the log it saw:
- *	MariaDB		a consistent snapshot has its place in the log
+ *	MariaDB		a consistent snapshot has its place in the log, while no XA transaction is being committed
  *	GTIDs		gtid_executed is read, then the snapshot is opened, then the log's end is asked for: what was in the
  *			set is visible, what is visible stands before that end
  *	otherwise	another connection locks the table against writers and asks for the log's end; the snapshot is opened
@@ -16,12 +16,17 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "mysql_copier_private.h"
 #include "mysql_visibility.h"
 
 #define TRIES     3
 #define LOCKED_US 10000 /* 5.6 gives up a row's lock a moment before others see the row */
 #define LOCK_WAIT 1205
+
+#define PLACE_TRIES    5
+#define PLACE_PAUSE_US 1000
+#define COMMIT_US      15000000 /* no commit takes so long, semi-synchronous ones (10 s) included */
 
 /* --- begin --- */
 
@@ -41,6 +46,7 @@ static int lock_table(struct copier *c, struct visibility *v, struct error *err)
 	const struct mysql_shape *s = c->shape;
 	AUTO(free) char *sql = xasprintf("LOCK TABLES %s READ", s->table);
 	bool old = !c->server.mariadb && c->server.version < 50700;
+	bool by_place = c->server.mariadb && s->in_snapshot;
 
 	if (!c->lock) {
 		c->lock = copier_connect(c, err);
@@ -53,11 +59,13 @@ static int lock_table(struct copier *c, struct visibility *v, struct error *err)
 	}
 	if (mysql_command(c->lock, sql, err)) {
 		if (mysql_lacks_right(err))
-			return fail(err, ERR_REJECT,
-				    "table %.*s.%.*s can only be read under a lock, and %s may not "
-				    "lock it: run GRANT LOCK TABLES ON `%.*s`.* TO %s",
-				    STR_FMT(s->draft.schema), STR_FMT(s->draft.name),
-				    c->server.account, STR_FMT(s->draft.schema), c->server.account);
+			return fail(
+				err, by_place ? ERR_RETRY : ERR_REJECT,
+				"table %.*s.%.*s can only be read under a lock%s, and %s may not "
+				"lock it: run GRANT LOCK TABLES ON `%.*s`.* TO %s",
+				STR_FMT(s->draft.schema), STR_FMT(s->draft.name),
+				by_place ? " while XA transactions are being committed" : "",
+				c->server.account, STR_FMT(s->draft.schema), c->server.account);
 		if (err->code == LOCK_WAIT)
 			return error_prefix(err, "waiting for those who write to table %.*s.%.*s",
 					    STR_FMT(s->draft.schema), STR_FMT(s->draft.name));
@@ -120,26 +128,98 @@ static int take_seen(struct copier *c, struct visibility *v, struct error *err)
 	return c->server.version < 50700 ? take_owned(c, v->seen, err) : 0;
 }
 
-/* The snapshot, and what it is known to see. */
-static int open_snapshot(struct copier *c, bool exact, struct visibility *v, struct error *err)
+static int start_snapshot(struct copier *c, struct error *err)
 {
-	bool place = c->server.mariadb && c->shape->in_snapshot;
-	bool set = !place && !exact && c->server.gtids && c->shape->in_snapshot;
-
-	if ((!place && !set && lock_table(c, v, err)) || (set && take_seen(c, v, err)))
-		return -1;
 	if (mysql_command(c->conn, "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY", err))
 		return -1;
 	c->reading = true;
-	if (place) {
-		if (mysql_snapshot_place(c->conn, &c->server.file, &v->pos, err))
-			return -1;
-		v->file = binlog_file_number(str_z(c->server.file));
+	return 0;
+}
+
+/* --- MariaDB --- */
+
+/* What there is of XA: commits that were begun since the server started, and transactions that are prepared. */
+static int read_commits(struct copier *c, char **out, struct error *err)
+{
+	AUTO(mysql_rows) struct mysql_rows r = { 0 };
+
+	if (mysql_query_rows(c->conn, "SHOW GLOBAL STATUS LIKE 'Com_xa_commit'", &r, err))
+		return -1;
+	free(*out);
+	*out = xstrndup(mysql_cell(&r, 0, 1).n ? mysql_cell(&r, 0, 1).p : "",
+			mysql_cell(&r, 0, 1).n);
+	return 0;
+}
+
+/* settled: none is prepared that could be committing now. */
+static int read_prepared(struct copier *c, bool *settled, struct error *err)
+{
+	AUTO(mysql_rows) struct mysql_rows r = { 0 };
+	AUTO(buf) struct buf all = { 0 };
+	int64_t now = monotonic_us();
+
+	if (mysql_query_rows(c->conn, "XA RECOVER", &r, err))
+		return -1;
+	for (size_t i = 0; i < r.n; i++)
+		for (size_t k = 0; k < r.ncolumns; k++)
+			buf_json(&all, mysql_cell(&r, i, k));
+	if (!c->prepared || strcmp(c->prepared, buf_z(&all)) != 0) {
+		free(c->prepared);
+		c->prepared = xstrdup(buf_z(&all));
+		c->prepared_us = now;
 	}
-	if (set && (take_end(c, c->conn, v, err) ||
-		    take_set(c, "SELECT @@GLOBAL.gtid_executed", &v->all, err)))
+	*settled = !r.n || now - c->prepared_us > COMMIT_US;
+	return 0;
+}
+
+/*
+ * The snapshot's own place is that of the last commit before it; but of XA COMMIT, which the log has before others see
+ * it.  So it counts when none went on: 1, 0: one did; -1.
+ */
+static int open_at_place(struct copier *c, struct visibility *v, struct error *err)
+{
+	AUTO(free) char *before = NULL;
+	AUTO(free) char *after = NULL;
+	bool settled;
+
+	if (read_commits(c, &before, err) || read_prepared(c, &settled, err) ||
+	    start_snapshot(c, err) ||
+	    mysql_snapshot_place(c->conn, &c->server.file, &v->pos, err) ||
+	    read_commits(c, &after, err))
+		return -1;
+	v->file = binlog_file_number(str_z(c->server.file));
+	if (settled && strcmp(before, after) == 0)
+		return 1;
+	c->reading = false;
+	return mysql_command(c->conn, "ROLLBACK", err) ? -1 : 0;
+}
+
+/* --- any --- */
+
+static int open_locked(struct copier *c, struct visibility *v, struct error *err)
+{
+	if (lock_table(c, v, err) || start_snapshot(c, err))
 		return -1;
 	return c->shape->in_snapshot ? unlock(c, err) : 0;
+}
+
+/* The snapshot, and what it is known to see. */
+static int open_snapshot(struct copier *c, bool exact, struct visibility *v, struct error *err)
+{
+	bool can = c->shape->in_snapshot;
+
+	for (int i = 0; can && c->server.mariadb && i < PLACE_TRIES; i++) {
+		int rc = open_at_place(c, v, err);
+
+		if (rc)
+			return rc < 0 ? -1 : 0;
+		usleep(PLACE_PAUSE_US);
+	}
+	if (!can || c->server.mariadb || exact || !c->server.gtids)
+		return open_locked(c, v, err);
+	if (take_seen(c, v, err) || start_snapshot(c, err) || take_end(c, c->conn, v, err))
+		return -1;
+	return take_set(c, "SELECT @@GLOBAL.gtid_executed", &v->all, err);
 }
 
 /* The first touch: from here on nobody can alter the table.  Does the condition hold water? */
