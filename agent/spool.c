@@ -35,7 +35,8 @@ struct spool *spool_open(const char *dir, const char *pipeline, const struct spo
 	s->recent_max = recent;
 	s->fd = -1;
 	s->next_seq = 1;
-	s->codec = ocf_codec_new(OCF_ZSTANDARD, (int)c->compression_level);
+	s->codec = ocf_codec_new(OCF_ZSTANDARD,
+				 c->compression_level > 1 ? (int)c->compression_level : OCF_QUICK);
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
