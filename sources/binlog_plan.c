@@ -148,6 +148,7 @@ static const struct table *make_table(struct binlog_plans *p, struct binlog_plan
 		if (!hidden)
 			columns[draft.ncolumns++] = columns[i];
 	}
+	plan->plain = draft.ncolumns == m->ncolumns;
 	for (size_t i = 0; i < draft.ncolumns; i++) {
 		if (columns[i].key > 0 && (size_t)columns[i].key <= draft.ncolumns) {
 			key[columns[i].key - 1] = (uint16_t)i;

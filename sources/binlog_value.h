@@ -74,6 +74,13 @@ bool binlog_field_ambiguous(const struct binlog_map *m, size_t i, bool mariadb);
 MUST_CHECK int binlog_value(const struct binlog_field *f, struct cursor *c, struct arena *a, struct value *out,
 			    struct error *err);
 
+/*
+ * All cells of a row image that has every column: out[i] of f[i], NULL where bit i of `nulls` (n bits) is set.  On an
+ * error *at is the column.
+ */
+MUST_CHECK int binlog_values(const struct binlog_field *f, size_t n, struct str nulls, struct cursor *c, struct arena *a,
+			     struct value *out, size_t *at, struct error *err);
+
 /* MySQL's binary JSON as the server prints it (8.0 and later).  In `a`. */
 MUST_CHECK int binlog_json_text(struct str binary, struct arena *a, struct str *out, struct error *err);
 /*
