@@ -23,6 +23,7 @@
  * Dates and times: binlog_temporal.c; JSON: binlog_json.c.
  */
 #include <arpa/inet.h>
+#include <inttypes.h>
 #include <stdio.h>
 #define ZLIB_CONST /* its input is not written to */
 #include <zlib.h>
@@ -272,12 +273,22 @@ static struct str padded(const struct binlog_field *f, struct str s, struct aren
 	return (struct str){ p, f->size };
 }
 
+/* Labels that are not known: the number. */
+static bool give_number(uint64_t number, struct arena *a, struct value *out)
+{
+	out->state = VALUE_UNREPRESENTABLE;
+	out->s = str_z(arena_printf(a, "%" PRIu64, number));
+	return true;
+}
+
 /* A copy of the label: a later statement may take the field away before the value is written. */
 static bool give_enum(const struct binlog_field *f, uint64_t number, struct arena *a,
 		      struct value *out)
 {
 	if (number > f->nlabels)
 		return false;
+	if (number && !f->labels[number - 1].p)
+		return give_number(number, a, out);
 	out->s = number ? arena_copy(a, f->labels[number - 1]) : STR("");
 	return true;
 }
@@ -289,8 +300,13 @@ static bool give_set(const struct binlog_field *f, uint64_t bits, struct arena *
 
 	if (f->nlabels < 64 && bits >> f->nlabels)
 		return false;
-	for (uint64_t left = bits; left; left &= left - 1)
-		n += f->labels[__builtin_ctzll(left)].n + 1;
+	for (uint64_t left = bits; left; left &= left - 1) {
+		struct str label = f->labels[__builtin_ctzll(left)];
+
+		if (!label.p)
+			return give_number(bits, a, out);
+		n += label.n + 1;
+	}
 	char *text = arena_alloc(a, n + 1), *p = text;
 
 	for (uint64_t left = bits; left; left &= left - 1) {
