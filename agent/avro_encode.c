@@ -124,11 +124,16 @@ static inline char *put_uint64(char *p, uint64_t v)
 	bytes[0] = 0;
 	if (bytes[first] & (char)0x80)
 		first--; /* it is a signed number */
-	return put_str(p, (struct str){ bytes + first, (size_t)(9 - first) });
+	size_t n = (size_t)(9 - first);
+
+	p = put_long(p, (int64_t)n);
+	memcpy(p, bytes + first, n);
+	return p + n;
 }
 
 /* A value of any type but array.  VALUE_ROOM bytes are there; NULL on overflow. */
-static inline char *put_scalar(struct buf *b, char *p, enum column_type type, const struct value *v)
+static inline __attribute__((always_inline)) char *
+put_scalar(struct buf *b, char *p, enum column_type type, const struct value *v)
 {
 	switch (type) {
 	case COL_BOOL:

@@ -36,15 +36,24 @@ char event_op(const struct event *e)
 	}
 }
 
-static char *put_digits(char *p, uint64_t v, unsigned base)
+static char *put_decimal(char *p, uint64_t v)
 {
 	char digits[DIGITS_ROOM], *end = digits + sizeof digits, *d = end;
 
 	do
-		*--d = "0123456789ABCDEF"[v % base];
-	while (v /= base);
+		*--d = (char)('0' + v % 10);
+	while (v /= 10);
 	memcpy(p, d, (size_t)(end - d));
 	return p + (end - d);
+}
+
+static char *put_hexadecimal(char *p, uint64_t v)
+{
+	unsigned digits = v ? (67 - (unsigned)__builtin_clzll(v)) / 4 : 1;
+
+	for (unsigned i = digits; i-- > 0; v >>= 4)
+		p[i] = "0123456789ABCDEF"[v & 15];
+	return p + digits;
 }
 
 /* A string that was written behind its length's single byte: at most 63 bytes. */
@@ -52,20 +61,6 @@ static char *short_string(char *start, char *end)
 {
 	*start = (char)((end - start - 1) * 2);
 	return end;
-}
-
-static char *put_position(char *p, const struct position *pos)
-{
-	char *start = p++;
-
-	p = put_digits(p, pos->epoch, 10);
-	*p++ = '/';
-	p = put_digits(p, pos->file, 10);
-	*p++ = '/';
-	p = put_digits(p, pos->offset, 16);
-	*p++ = '/';
-	p = put_digits(p, pos->row, 10);
-	return short_string(start, p);
 }
 
 static char *put_char(char *p, char c)
@@ -105,8 +100,10 @@ static char *put_some_str(char *p, struct str s)
 	return put_str(p, s);
 }
 
-static char *put_source(char *p, const struct event *e, char op, const struct str *names,
-			const struct avro_source *src)
+/* --- the source block: but for the row it is the same for all rows of a table in a transaction --- */
+
+static char *put_head(char *p, const struct event *e, bool snapshot, const struct str *names,
+		      const struct avro_source *src)
 {
 	struct str none = STR("");
 
@@ -115,7 +112,7 @@ static char *put_source(char *p, const struct event *e, char op, const struct st
 	p = put_str(p, names[1]);
 	p = put_long(p, milliseconds(e->commit_us));
 	p = put_some_long(p, e->commit_us);
-	p = put_str(p, op == 'r' ? STR("incremental") : STR("false"));
+	p = put_str(p, snapshot ? STR("incremental") : STR("false"));
 	p = put_str(p, names[2]);
 	p = put_str(p, e->table ? e->table->schema : none);
 	p = put_str(p, e->table ? e->table->name : none);
@@ -130,11 +127,82 @@ static char *put_source(char *p, const struct event *e, char op, const struct st
 		p = put_some_str(p, src->file);
 		p = put_some_long(p, (int64_t)e->pos.offset);
 	}
-	p = put_long(p, (int64_t)(e->pos.row & ~POSITION_BETWEEN));
-	return put_position(p, &e->pos);
+	return p;
 }
 
-static char *put_transaction(char *p, const struct event *e, int64_t total_order,
+/* A position up to its row. */
+static char *put_place(char *p, const struct position *pos)
+{
+	p = put_decimal(p, pos->epoch);
+	*p++ = '/';
+	p = put_decimal(p, pos->file);
+	*p++ = '/';
+	p = put_hexadecimal(p, pos->offset);
+	*p++ = '/';
+	return p;
+}
+
+static char *put_transaction_id(char *p, const struct event *e)
+{
+	p = put_decimal(p, e->xid);
+	*p++ = ':';
+	return put_decimal(p, e->pos.offset);
+}
+
+static bool head_is_of(const struct avro_source_head *h, const struct event *e, bool snapshot)
+{
+	return h->bytes.n && h->table == e->table && h->pos.offset == e->pos.offset &&
+	       h->pos.file == e->pos.file && h->pos.epoch == e->pos.epoch && h->xid == e->xid &&
+	       h->commit_us == e->commit_us && h->snapshot == snapshot;
+}
+
+static const struct avro_source_head *source_head(struct avro_source *src, const struct event *e,
+						  bool snapshot)
+{
+	struct avro_source_head *h = &src->head;
+
+	if (head_is_of(h, e, snapshot))
+		return h;
+	bool by_schema = avro_source_has_file(src->connector) && e->table;
+	const struct str names[] = { str_z(src->connector), str_z(src->pipeline),
+				     by_schema ? e->table->schema : str_z(src->database) };
+	size_t room = sizeof TAILRACE_VERSION + names[0].n + names[1].n + names[2].n + src->gtid.n +
+		      src->file.n + (e->table ? e->table->schema.n + e->table->name.n : 0) +
+		      7 * LONG_ROOM + FIXED_ROOM;
+
+	buf_clear(&h->bytes);
+	char *start = buf_more(&h->bytes, room), *p = put_head(start, e, snapshot, names, src);
+
+	h->place = (size_t)(p - start);
+	p = put_place(p, &e->pos);
+	h->transaction = (size_t)(p - start);
+	p = put_transaction_id(p, e);
+	h->bytes.n = (size_t)(p - start);
+	h->table = e->table;
+	h->pos = e->pos;
+	h->xid = e->xid;
+	h->commit_us = e->commit_us;
+	h->snapshot = snapshot;
+	return h;
+}
+
+static char *put_part(char *p, const struct avro_source_head *h, size_t from, size_t to)
+{
+	memcpy(p, h->bytes.p + from, to - from);
+	return p + (to - from);
+}
+
+static char *put_source(char *p, const struct event *e, const struct avro_source_head *h)
+{
+	p = put_part(p, h, 0, h->place);
+	p = put_long(p, (int64_t)(e->pos.row & ~POSITION_BETWEEN));
+	char *start = p++;
+
+	p = put_part(p, h, h->place, h->transaction);
+	return short_string(start, put_decimal(p, e->pos.row));
+}
+
+static char *put_transaction(char *p, const struct avro_source_head *h, int64_t total_order,
 			     int64_t collection_order)
 {
 	if (total_order < 0) {
@@ -144,10 +212,7 @@ static char *put_transaction(char *p, const struct event *e, int64_t total_order
 	*p++ = 2;
 	char *start = p++;
 
-	p = put_digits(p, e->xid, 10);
-	*p++ = ':';
-	p = put_digits(p, e->pos.offset, 10);
-	p = short_string(start, p);
+	p = short_string(start, put_part(p, h, h->transaction, h->bytes.n));
 	p = put_long(p, total_order);
 	return put_long(p, collection_order);
 }
@@ -192,6 +257,7 @@ void avro_source_begin(struct avro_source *src, const struct event *begin)
 {
 	if (src->tables)
 		src->connector = tables_connector(src->tables);
+	buf_clear(&src->head.bytes);
 	buf_clear(&src->keep);
 	src->gtid = src->file = (struct str){ NULL, 0 };
 	if (begin->pos.row >=
@@ -208,21 +274,17 @@ void avro_source_begin(struct avro_source *src, const struct event *begin)
 void avro_source_release(struct avro_source *src)
 {
 	buf_free(&src->keep);
+	buf_free(&src->head.bytes);
 	src->gtid = src->file = (struct str){ NULL, 0 };
 }
 
-void avro_put_envelope(struct buf *out, const struct event *e, char op,
-		       const struct avro_source *src, int64_t total_order, int64_t collection_order)
+void avro_put_envelope(struct buf *out, const struct event *e, char op, struct avro_source *src,
+		       int64_t total_order, int64_t collection_order)
 {
-	bool by_schema = avro_source_has_file(src->connector) && e->table;
-	const struct str names[] = { str_z(src->connector), str_z(src->pipeline),
-				     by_schema ? e->table->schema : str_z(src->database) };
-	size_t text = sizeof TAILRACE_VERSION + names[0].n + names[1].n + names[2].n + src->gtid.n +
-		      src->file.n + (e->table ? e->table->schema.n + e->table->name.n : 0) +
-		      7 * LONG_ROOM;
+	const struct avro_source_head *head = source_head(src, e, op == 'r');
 	bool before = shows_before(e, op), after = shows_after(e, op);
-	char *p = buf_more(out, e->before.n + e->after.n + text + FIXED_ROOM);
-	int64_t now = wall_clock_us();
+	char *p = buf_more(out, e->before.n + e->after.n + head->bytes.n + FIXED_ROOM);
+	int64_t now = src->now_us ? src->now_us : wall_clock_us();
 
 	if (!p)
 		return;
@@ -234,11 +296,11 @@ void avro_put_envelope(struct buf *out, const struct event *e, char op,
 		p = put_image(p, e->after);
 	else
 		*p++ = 0;
-	p = put_source(p, e, op, names, src);
+	p = put_source(p, e, head);
 	p = put_char(p, op);
 	p = put_some_long(p, milliseconds(now));
 	p = put_some_long(p, now);
-	p = put_transaction(p, e, total_order, collection_order);
+	p = put_transaction(p, head, total_order, collection_order);
 	out->n = (size_t)(p - out->p);
 
 	struct str none = { NULL, 0 };
@@ -278,7 +340,10 @@ void avro_put_flat(struct buf *out, const struct event *e, char op)
 	p = put_str(p, op == 'd' ? STR("true") : STR("false"));
 	p = put_some_long(p, milliseconds(e->commit_us));
 	*p++ = 2;
-	p = put_position(p, &e->pos);
+	char *start = p++;
+
+	p = put_decimal(put_place(p, &e->pos), e->pos.row);
+	p = short_string(start, p);
 	out->n = (size_t)(p - out->p);
 
 	struct str none = { NULL, 0 };

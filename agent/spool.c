@@ -18,6 +18,8 @@
 #include "log.h"
 #include "spool_private.h"
 
+#define PATIENCE_US 50000 /* longest wait for a sink, so that it need not read files */
+
 struct spool *spool_open(const char *dir, const char *pipeline, const struct spool_config *c,
 			 size_t recent, struct tables *tables, struct error *err)
 {
@@ -35,11 +37,13 @@ struct spool *spool_open(const char *dir, const char *pipeline, const struct spo
 	s->recent_max = recent;
 	s->fd = -1;
 	s->next_seq = 1;
-	s->codec = ocf_codec_new(OCF_ZSTANDARD, (int)c->compression_level);
+	s->codec = ocf_codec_new(OCF_ZSTANDARD,
+				 c->compression_level > 1 ? (int)c->compression_level : OCF_QUICK);
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&s->news, &attr);
+	pthread_cond_init(&s->taken, &attr);
 	pthread_condattr_destroy(&attr);
 	if (spool_recover(s, err) < 0) {
 		spool_close(s);
@@ -72,13 +76,65 @@ static void ring_drop_newest(struct spool *s)
 	s->nring--;
 }
 
+static bool mark_before(const struct mark *a, const struct mark *b)
+{
+	return a->seq < b->seq || (a->seq == b->seq && a->offset < b->offset);
+}
+
+void spool_front(struct spool *s, const struct mark *m)
+{
+	if (!mark_before(&s->front, m))
+		return;
+	s->front = *m;
+	if (s->waiting)
+		pthread_cond_signal(&s->taken);
+}
+
+/* Is the oldest block what the furthest cursor takes next, or is taking? */
+static bool oldest_is_next(struct spool *s)
+{
+	const struct recent *r = ring_at(s, 0);
+
+	return !mark_before(&s->front, &r->before) && mark_before(&s->front, &r->end) &&
+	       !mark_before(&s->published, &r->end);
+}
+
+/* How long the writer may wait now: a tenth of the time gone by is added. */
+static int64_t patience(struct spool *s, int64_t now)
+{
+	s->patience_us += (now - s->patience_at) / 10;
+	if (s->patience_us > PATIENCE_US)
+		s->patience_us = PATIENCE_US;
+	s->patience_at = now;
+	return s->patience_us > 0 ? s->patience_us : 0;
+}
+
+/*
+ * Makes room for a block.  A sink that falls behind what is in memory reads files from then on, which costs it more than
+ * it costs us to wait: for the foremost one, and a tenth of the time at most.
+ */
+static void ring_make_room(struct spool *s, size_t weight)
+{
+	int64_t now = monotonic_us(), end = now + patience(s, now);
+	struct timespec until = { .tv_sec = end / 1000000, .tv_nsec = end % 1000000 * 1000 };
+	int waited = 0;
+
+	s->waiting = true;
+	while (s->nring && s->ring_bytes + weight > s->recent_max) {
+		if (waited == 0 && oldest_is_next(s))
+			waited = pthread_cond_timedwait(&s->taken, &s->lock, &until);
+		else
+			ring_drop_oldest(s);
+	}
+	s->waiting = false;
+	s->patience_us -= monotonic_us() - now;
+}
+
 /* Keeps the block for sinks that are caught up, as long as the memory allows. */
 static void ring_push(struct spool *s, struct mark before, struct mark end, struct block *b)
 {
 	size_t weight = block_weight(b);
 
-	while (s->nring && s->ring_bytes + weight > s->recent_max)
-		ring_drop_oldest(s);
 	if (weight > s->recent_max) {
 		block_drop(b);
 		return;
@@ -118,6 +174,7 @@ void spool_close(struct spool *s)
 	checkpoint_release(&s->synced);
 	ocf_codec_free(s->codec);
 	pthread_cond_destroy(&s->news);
+	pthread_cond_destroy(&s->taken);
 	pthread_mutex_destroy(&s->lock);
 	free(s->dir);
 	free(s->pipeline);
@@ -354,6 +411,7 @@ static void publish(struct spool *s, struct block *b)
 	bool boundary = b->has_boundary;
 
 	pthread_mutex_lock(&s->lock);
+	ring_make_room(s, block_weight(b)); /* before anything is changed: it waits */
 	g->size += s->out.n;
 	s->bytes += (int64_t)s->out.n;
 	s->written = (struct mark){ g->seq, g->size };

@@ -68,6 +68,8 @@ struct spool_cursor *spool_seek(struct spool *s, const struct position *from, st
 	if (!found)
 		position_text(&s->segments[0].after, have);
 	c->wakes = s->wakes;
+	if (found)
+		spool_front(s, &c->at);
 	pthread_mutex_unlock(&s->lock);
 	if (!found) {
 		fail_exit(err, EXIT_LOG_GONE,
@@ -167,6 +169,7 @@ static struct block *take_recent(struct spool_cursor *c)
 	if (r->before.seq != c->at.seq || r->before.offset != c->at.offset)
 		return NULL;
 	c->at = r->end;
+	spool_front(s, &c->at);
 	block_hold(r->block);
 	return r->block;
 }
@@ -229,6 +232,7 @@ static int read_block(struct spool_cursor *c, struct block **out, struct error *
 	}
 	pthread_mutex_lock(&c->spool->lock);
 	c->at.offset = next;
+	spool_front(c->spool, &c->at);
 	pthread_mutex_unlock(&c->spool->lock);
 	if (b->nevents == 0 || b->events[b->nevents - 1].op == CHANGE_SCHEMA) {
 		block_drop(b);

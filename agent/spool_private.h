@@ -50,16 +50,18 @@ struct spool {
 
 	/* Under the lock; the writer changes them, cursors read them. */
 	pthread_mutex_t lock;
-	pthread_cond_t news;
+	pthread_cond_t news, taken; /* something was published; the front moved while the writer waits for it */
 	struct segment *segments;
 	size_t nsegments, segments_room;
 	struct mark written, published;
+	struct mark front;   /* the furthest that a cursor has got */
 	struct recent *ring; /* oldest first, nring from ring_start, room is a power of two */
 	size_t ring_start, nring, ring_room, ring_bytes;
 	struct checkpoint newest, synced;
 	uint64_t events, pending; /* rows published; rows of the unfinished transaction */
 	int64_t bytes;
 	unsigned wakes;
+	bool waiting; /* the writer, for a cursor */
 	struct spool_sample samples[SPOOL_SAMPLES]; /* oldest first */
 	size_t nsamples;
 
@@ -73,11 +75,14 @@ struct spool {
 	size_t declared_bytes;
 	uint64_t next_seq;
 	struct position last_written;
+	int64_t patience_us, patience_at; /* how long it may still wait for a cursor; as of when */
 };
 
 struct segment *spool_segment_find(struct spool *s, uint64_t seq); /* under the lock; NULL: removed */
 struct segment *spool_segment_push(struct spool *s, const struct segment *g);
 void spool_segment_drop(struct spool *s, size_t index); /* out of the list; frees its path */
+
+void spool_front(struct spool *s, const struct mark *m); /* under the lock: a cursor is there */
 
 /* Reads the directory, cuts the tail, fills the list, marks and checkpoints. */
 MUST_CHECK int spool_recover(struct spool *s, struct error *err);

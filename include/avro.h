@@ -97,6 +97,16 @@ struct avro_source {		/* what the source block says beyond the event */
 	const char	*connector, *pipeline, *database;
 	struct str	gtid, file;	/* MySQL, MariaDB: of the transaction at hand; p NULL: not known */
 	struct buf	keep;		/* owns those two */
+	int64_t		now_us;		/* what events say of when they were handled; 0: the clock, at each */
+	struct avro_source_head {	/* avro_event.c's: what the source blocks of a table's rows have in common */
+		const struct table	*table;
+		struct position		pos;
+		uint64_t		xid;
+		int64_t			commit_us;
+		bool			snapshot;
+		size_t			place, transaction;	/* where those parts begin */
+		struct buf		bytes;			/* n == 0: none */
+	}		head;
 };
 /* The transaction at hand is the one that this BEGIN opens. */
 void avro_source_begin(struct avro_source *src, const struct event *begin);
@@ -105,7 +115,7 @@ void avro_source_release(struct avro_source *src);
  * `op` decides which images are shown: c r after, u both, d before, t none; the two halves of a moved key are 'd'
  * and 'c' of the same event.  total_order < 0: no transaction block.
  */
-void avro_put_envelope(struct buf *out, const struct event *e, char op, const struct avro_source *src,
+void avro_put_envelope(struct buf *out, const struct event *e, char op, struct avro_source *src,
 		       int64_t total_order, int64_t collection_order);
 void avro_put_flat(struct buf *out, const struct event *e, char op);	/* not for messages */
 char event_op(const struct event *e);	/* c u d r t m; 0: no change of data */

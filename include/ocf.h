@@ -15,6 +15,8 @@
 enum ocf_codec { OCF_ZSTANDARD, OCF_DEFLATE, OCF_NULL };	/* order of the `compression` option's choices */
 
 struct ocf_codec_state;			/* reusable compression and decompression contexts */
+#define OCF_QUICK 0			/* a level of zstandard below 1, for files that do not stay */
+/* level: the codec's own, of zstandard 1 to 19 or OCF_QUICK. */
 struct ocf_codec_state *ocf_codec_new(enum ocf_codec codec, int level);
 void ocf_codec_free(struct ocf_codec_state *c);
 

@@ -186,6 +186,7 @@ static int files_write(struct sink *sink, const struct event *e, size_t n, struc
 
 	if (n && !k->since_us)
 		k->since_us = monotonic_us();
+	k->source.now_us = wall_clock_us();
 	for (size_t i = 0; i < n; i++) {
 		const struct event *record = &e[i];
 

@@ -36,6 +36,7 @@ struct files_lane {
 	char		*tmp, *name;	/* relative */
 	uint8_t		sync[16];
 	uint64_t	bytes, records, last_offset, used;
+	uint64_t	given;		/* bytes that the disk was told to write */
 	struct position	first, last;
 	struct buf	pending;	/* records that are not yet a block */
 	uint64_t	npending;

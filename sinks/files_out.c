@@ -23,6 +23,7 @@
 #define KEEP_ROOM   ((size_t)1 << 20)
 #define MOST_OPEN   64
 #define LAST_KEY    "tailrace.last"
+#define WRITE_BACK  ((uint64_t)4 << 20) /* the disk is given so much at a time */
 
 static int fail_file(struct error *err, const struct files *k, const char *what,
 		     const char *relative, int code)
@@ -156,6 +157,16 @@ static void free_pending(struct files *k, struct files_lane *lane)
 	buf_free(&lane->pending);
 }
 
+/* What the disk has begun to write, the sync at the end need not wait for.  A hint: that sync reports what fails. */
+static void write_back(struct files_lane *lane)
+{
+	if (lane->bytes - lane->given < WRITE_BACK)
+		return;
+	(void)sync_file_range(lane->fd, (off_t)lane->given, (off_t)(lane->bytes - lane->given),
+			      SYNC_FILE_RANGE_WRITE);
+	lane->given = lane->bytes;
+}
+
 static int flush(struct files *k, struct files_lane *lane, struct error *err)
 {
 	struct str records = { lane->pending.p, lane->pending.n };
@@ -172,6 +183,7 @@ static int flush(struct files *k, struct files_lane *lane, struct error *err)
 	lane->bytes += k->block.n;
 	k->bytes += k->block.n;
 	k->bytes -= records.n;
+	write_back(lane);
 	lane->used = ++k->clock;
 	lane->npending = 0;
 	buf_clear(&lane->pending);

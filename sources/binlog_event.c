@@ -17,8 +17,7 @@
  *	rows query (29)	u8 (of no use), text
  *	annotate (160)	text
  */
-#include <zlib.h>
-
+#include "binlog_crc.h"
 #include "binlog_private.h"
 
 #define CHECKSUM     4
@@ -155,16 +154,19 @@ static uint32_t stored_checksum(struct str bytes)
 	return get_u32le(&c);
 }
 
-/* The in-use flag is set in the file after the checksum was made. */
+/* The in-use flag of a format description is set in the file after the checksum was made. */
 static uint32_t computed_checksum(const struct binlog_event *e, struct str bytes)
 {
-	const Bytef *p = (const Bytef *)bytes.p;
-	uint16_t flags = (uint16_t)(e->type == BINLOG_FORMAT ? e->flags & ~IN_USE : e->flags);
-	Bytef wire[2] = { (Bytef)flags, (Bytef)(flags >> 8) };
-	uLong crc = crc32_z(0, p, FLAGS_OFFSET);
+	const uint8_t *p = (const uint8_t *)bytes.p;
+	size_t n = bytes.n - CHECKSUM;
+	uint8_t header[BINLOG_HEADER];
 
-	crc = crc32_z(crc, wire, sizeof wire);
-	return (uint32_t)crc32_z(crc, p + BINLOG_HEADER, bytes.n - BINLOG_HEADER - CHECKSUM);
+	if (e->type != BINLOG_FORMAT)
+		return binlog_crc(0, p, n);
+	memcpy(header, p, sizeof header);
+	header[FLAGS_OFFSET] &= (uint8_t)~IN_USE;
+	return binlog_crc(binlog_crc(0, header, sizeof header), p + BINLOG_HEADER,
+			  n - BINLOG_HEADER);
 }
 
 static bool checksum_is_right(const struct binlog_event *e, struct str bytes)

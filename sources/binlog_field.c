@@ -258,8 +258,23 @@ static struct str labels_text(const struct source *s, const char *type)
 	return arena_copy(s->a, (struct str){ b.p, b.n });
 }
 
+/*
+ * information_schema of every server has a ? in place of a character beyond the BMP, and no other text of the server
+ * says more.  So a label of a definition in which there is one is not known, if its column could have such characters:
+ * that its charset has characters of four bytes says so.
+ */
+static void doubt_labels(const struct source *s, struct str *labels)
+{
+	if (!s->out->charset || charset_max_bytes(s->out->charset) < 4)
+		return;
+	for (size_t i = 0; i < s->out->nlabels; i++)
+		if (labels[i].n && memchr(labels[i].p, '?', labels[i].n))
+			labels[i] = (struct str){ NULL, 0 };
+}
+
 static int make_labelled(const struct source *s, bool set)
 {
+	struct str *told = NULL;
 	int found = find_charset(s, s->map->has_label_charset, &s->out->charset);
 
 	if (found < 0)
@@ -271,10 +286,8 @@ static int make_labelled(const struct source *s, bool set)
 		if (map_labels(s))
 			return -1;
 	} else {
-		struct str *labels = NULL;
-
-		s->out->nlabels = s->def ? mysql_labels(s->def->column_type, s->a, &labels) : 0;
-		s->out->labels = labels;
+		s->out->nlabels = s->def ? mysql_labels(s->def->column_type, s->a, &told) : 0;
+		s->out->labels = told;
 	}
 	if (!s->out->nlabels)
 		return refuse(s, "neither the log nor a definition says its labels");
@@ -282,6 +295,8 @@ static int make_labelled(const struct source *s, bool set)
 	if (s->out->size < 1 || s->out->size > (set ? 8u : 2u))
 		return refuse(s, "its metadata is not what the type has");
 	give(s, set ? CELL_SET : CELL_ENUM, COL_TEXT, labels_text(s, set ? "set" : "enum"));
+	if (told)
+		doubt_labels(s, told);
 	return 0;
 }
 

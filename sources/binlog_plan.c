@@ -175,6 +175,7 @@ static int compile(struct binlog_plans *p, struct binlog_plan *plan, const struc
 
 	plan->place = arena_zalloc(a, m->ncolumns * sizeof *plan->place);
 	binlog_plan_draft(m->db, m->name, columns, m->ncolumns, mariadb, plan->place, a, &draft);
+	plan->plain = draft.ncolumns == m->ncolumns;
 	plan->table = tables_define(p->config->tables, &draft, err);
 	return plan->table ? 0 : -1;
 }

@@ -18,6 +18,7 @@ struct binlog_plan {
 	const struct table	*table;		/* NULL: not captured, nothing below is set */
 	struct binlog_field	*fields;	/* ncolumns, the map's */
 	size_t			ncolumns;
+	bool			plain;		/* field i is column i of the table, for all */
 	uint16_t		*place;		/* of field i among the table's columns; PLAN_HIDDEN: of none */
 	struct arena		arena;
 };

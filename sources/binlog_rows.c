@@ -76,6 +76,12 @@ static int partial_cell(struct image *m, size_t i, struct value *out)
 	return binlog_json_text(whole, m->arena, &out->s, m->err);
 }
 
+static int bad_cell(const struct image *m, size_t i)
+{
+	return error_prefix(m->err, "table %.*s.%.*s, column %.*s", STR_FMT(m->plan->db),
+			    STR_FMT(m->plan->name), STR_FMT(name_of(m->plan, i)));
+}
+
 /* `partial`: it comes as diffs. */
 static int cell(struct image *m, size_t i, bool partial, struct value *out)
 {
@@ -90,17 +96,32 @@ static int cell(struct image *m, size_t i, bool partial, struct value *out)
 			return -1;
 	}
 	out->state = VALUE_SET;
-	if (binlog_value(f, m->c, m->arena, out, m->err))
-		return error_prefix(m->err, "table %.*s.%.*s, column %.*s", STR_FMT(m->plan->db),
-				    STR_FMT(m->plan->name), STR_FMT(name_of(m->plan, i)));
-	return 0;
+	return binlog_value(f, m->c, m->arena, out, m->err) ? bad_cell(m, i) : 0;
+}
+
+/* An image that has all columns, of a table that shows all: as nearly every one is. */
+static const struct value *whole_image(struct image *m, struct str nulls)
+{
+	const struct binlog_plan *plan = m->plan;
+	struct value *values = arena_alloc(m->arena, plan->ncolumns * sizeof *values);
+	size_t at = 0;
+
+	if (!binlog_values(plan->fields, plan->ncolumns, nulls, m->c, m->arena, values, &at,
+			   m->err))
+		return values;
+	(void)bad_cell(m, at);
+	return NULL;
 }
 
 static const struct value *image(struct image *m, size_t npresent, struct batch *b)
 {
 	const struct binlog_plan *plan = m->plan;
-	struct value *values = batch_row(b, plan->table), hidden;
 	struct str nulls = get_bytes(m->c, (npresent + 7) / 8);
+
+	if (nulls.p && npresent == plan->ncolumns && plan->plain && !m->partial.n &&
+	    !m->json_before)
+		return whole_image(m, nulls);
+	struct value *values = batch_row(b, plan->table), hidden;
 	size_t at = 0, json = 0;
 
 	for (size_t i = 0; i < plan->ncolumns && !m->c->bad; i++) {

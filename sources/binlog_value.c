@@ -23,6 +23,7 @@
  * Dates and times: binlog_temporal.c; JSON: binlog_json.c.
  */
 #include <arpa/inet.h>
+#include <inttypes.h>
 #include <stdio.h>
 #define ZLIB_CONST /* its input is not written to */
 #include <zlib.h>
@@ -49,7 +50,8 @@ static const uint8_t digit_bytes[] = { 0, 1, 1, 2, 2, 3, 3, 4, 4, 4 };
 static const uint32_t power10[] = { 1,      10,      100,      1000,      10000,
 				    100000, 1000000, 10000000, 100000000, 1000000000 };
 
-#define GROUP 9
+#define GROUP         9
+#define DECIMAL_SHORT 10 /* bytes of 18 digits, whichever way the point divides them */
 
 /* The groups of a decimal, one after the other, from a copy in which the sign is taken out. */
 struct groups {
@@ -150,35 +152,64 @@ bool binlog_decimal_text(struct cursor *c, unsigned precision, unsigned scale, s
 	return true;
 }
 
+/*
+ * The next group of at most 18 digits, onto *v.  `top`: the sign's bit if this is the first group; `flip`: all bits of a
+ * negative number.
+ */
+static inline bool add_group(const uint8_t **p, unsigned digits, uint32_t *top, uint32_t flip,
+			     int64_t *v)
+{
+	unsigned n = digit_bytes[digits];
+	uint32_t group;
+
+	memcpy(&group, *p, sizeof group);
+	group = (be32toh(group) ^ flip ^ *top) >> (32 - 8 * n);
+	*p += n;
+	*top = 0;
+	if (group >= power10[digits])
+		return false;
+	*v = *v * power10[digits] + group;
+	return true;
+}
+
 bool binlog_decimal(struct cursor *c, unsigned precision, unsigned scale, struct arena *a,
 		    struct str *out)
 {
-	struct groups g;
-	int64_t v = 0;
-
 	if (precision > 18) {
 		struct str text;
 
 		return binlog_decimal_text(c, precision, scale, a, &text) &&
 		       decimal_parse(text, (int)precision, (int)scale, a, out);
 	}
-	if (precision < scale || !start_groups(c, precision, scale, &g))
+	if (precision < scale || precision == 0)
 		return false;
-	while (g.whole || g.fraction) {
-		unsigned n = take_digits(&g);
-		uint32_t group = next_group(&g, n);
+	unsigned whole = precision - scale;
+	struct str s = get_bytes(c, whole / GROUP * 4 + digit_bytes[whole % GROUP] +
+					    scale / GROUP * 4 + digit_bytes[scale % GROUP]);
 
-		if (group >= power10[n])
+	if (!s.p)
+		return false;
+	/* A group is read with four bytes. */
+	uint8_t copy[DECIMAL_SHORT + sizeof(uint32_t)] = { 0 };
+	const uint8_t *p =
+		cursor_left(c) >= sizeof(uint32_t) ? (const uint8_t *)s.p : memcpy(copy, s.p, s.n);
+	uint32_t top = UINT32_C(1) << 31, flip = *p & 0x80 ? 0 : UINT32_MAX;
+	int64_t v = 0;
+
+	if (whole % GROUP && !add_group(&p, whole % GROUP, &top, flip, &v))
+		return false;
+	for (unsigned i = 0; i < whole / GROUP + scale / GROUP; i++)
+		if (!add_group(&p, GROUP, &top, flip, &v))
 			return false;
-		v = v * power10[n] + group;
-	}
-	*out = value_decimal(a, g.negative ? -v : v);
+	if (scale % GROUP && !add_group(&p, scale % GROUP, &top, flip, &v))
+		return false;
+	*out = value_decimal(a, flip ? -v : v);
 	return true;
 }
 
 /* --- text --- */
 
-static struct str cell_bytes(const struct binlog_field *f, struct cursor *c)
+static inline struct str cell_bytes(const struct binlog_field *f, struct cursor *c)
 {
 	return get_bytes(c, f->prefix == 1 ? get_u8(c) : (size_t)cell_le(c, f->prefix));
 }
@@ -242,12 +273,22 @@ static struct str padded(const struct binlog_field *f, struct str s, struct aren
 	return (struct str){ p, f->size };
 }
 
+/* Labels that are not known: the number. */
+static bool give_number(uint64_t number, struct arena *a, struct value *out)
+{
+	out->state = VALUE_UNREPRESENTABLE;
+	out->s = str_z(arena_printf(a, "%" PRIu64, number));
+	return true;
+}
+
 /* A copy of the label: a later statement may take the field away before the value is written. */
 static bool give_enum(const struct binlog_field *f, uint64_t number, struct arena *a,
 		      struct value *out)
 {
 	if (number > f->nlabels)
 		return false;
+	if (number && !f->labels[number - 1].p)
+		return give_number(number, a, out);
 	out->s = number ? arena_copy(a, f->labels[number - 1]) : STR("");
 	return true;
 }
@@ -259,8 +300,13 @@ static bool give_set(const struct binlog_field *f, uint64_t bits, struct arena *
 
 	if (f->nlabels < 64 && bits >> f->nlabels)
 		return false;
-	for (uint64_t left = bits; left; left &= left - 1)
-		n += f->labels[__builtin_ctzll(left)].n + 1;
+	for (uint64_t left = bits; left; left &= left - 1) {
+		struct str label = f->labels[__builtin_ctzll(left)];
+
+		if (!label.p)
+			return give_number(bits, a, out);
+		n += label.n + 1;
+	}
 	char *text = arena_alloc(a, n + 1), *p = text;
 
 	for (uint64_t left = bits; left; left &= left - 1) {
@@ -529,8 +575,9 @@ static void give_double(struct cursor *c, struct value *out)
 	memcpy(&out->d, &bits, sizeof out->d);
 }
 
-static int give(const struct binlog_field *f, struct cursor *c, struct arena *a, struct value *out,
-		struct error *err)
+static inline __attribute__((always_inline)) int give(const struct binlog_field *f,
+						      struct cursor *c, struct arena *a,
+						      struct value *out, struct error *err)
 {
 	struct str s;
 
@@ -601,6 +648,26 @@ int binlog_value(const struct binlog_field *f, struct cursor *c, struct arena *a
 	if (c->bad) {
 		out->state = VALUE_ABSENT;
 		return binlog_malformed(f, err);
+	}
+	return 0;
+}
+
+int binlog_values(const struct binlog_field *f, size_t n, struct str nulls, struct cursor *c,
+		  struct arena *a, struct value *out, size_t *at, struct error *err)
+{
+	struct value *v = out;
+
+	for (size_t i = 0; i < n; i++, v++) {
+		if ((uint8_t)nulls.p[i / 8] >> i % 8 & 1) {
+			v->state = VALUE_NULL;
+			continue;
+		}
+		v->state = VALUE_SET;
+		*at = i;
+		if (give(&f[i], c, a, v, err))
+			return -1;
+		if (c->bad)
+			return binlog_malformed(&f[i], err);
 	}
 	return 0;
 }

@@ -25,7 +25,7 @@ struct binlog_field {
 	int			invalid_bytes;	/* enum invalid_bytes: text that is not in its charset */
 	bool			json_bare;	/* the caller sets it: MySQL before 8.0 prints the double 1 as 1, not 1.0 */
 	const struct charset	*charset;	/* text, labels; NULL: bytes */
-	const struct str	*labels;	/* enum, set: UTF-8 */
+	const struct str	*labels;	/* enum, set: UTF-8; p NULL: not known */
 	size_t			nlabels;
 	struct str		name, native;	/* the column's, for messages */
 };
@@ -62,7 +62,8 @@ bool binlog_field_ambiguous(const struct binlog_map *m, size_t i, bool mariadb);
  * Reads one cell (not NULL) and moves the cursor past it.  Strings point into the event where they can, else into
  * `a`; nothing points into *f.  A value its Avro type cannot hold is VALUE_UNREPRESENTABLE with the server's own text: zero and partial
  * dates, years outside 1..9999, a TIME outside of a day, with invalid_bytes = bytes also text that is not in its
- * charset ("\\x" and hexadecimal digits).
+ * charset ("\\x" and hexadecimal digits).  A label that only information_schema knows, with a ? in place of what may be
+ * a character beyond the BMP, is VALUE_UNREPRESENTABLE with the number of the ENUM's label or of the SET's bits.
  *
  * A geometry is WKB as ST_AsBinary() gives it where its SRID is 0.  With another SRID, which WKB has no place for, it
  * is EWKB: the type has the flag 0x20000000 and the SRID follows it, so that nothing of the server's cell (SRID and
@@ -73,6 +74,13 @@ bool binlog_field_ambiguous(const struct binlog_map *m, size_t i, bool mariadb);
  */
 MUST_CHECK int binlog_value(const struct binlog_field *f, struct cursor *c, struct arena *a, struct value *out,
 			    struct error *err);
+
+/*
+ * All cells of a row image that has every column: out[i] of f[i], NULL where bit i of `nulls` (n bits) is set.  On an
+ * error *at is the column.
+ */
+MUST_CHECK int binlog_values(const struct binlog_field *f, size_t n, struct str nulls, struct cursor *c, struct arena *a,
+			     struct value *out, size_t *at, struct error *err);
 
 /* MySQL's binary JSON as the server prints it (8.0 and later).  In `a`. */
 MUST_CHECK int binlog_json_text(struct str binary, struct arena *a, struct str *out, struct error *err);

@@ -264,6 +264,38 @@ static int check_generated(struct mysql_checking *c, const struct captured *x, s
 	return 0;
 }
 
+/* Labels with what information_schema has no characters for, where the log does not have the labels. */
+static int check_labels(struct mysql_checking *c, const struct captured *x, struct error *err)
+{
+	AUTO(mysql_rows) struct mysql_rows r = { 0 };
+
+	if (str_eqz(mysql_variable(c, "binlog_row_metadata"), "FULL"))
+		return 0;
+	if (mysql_query_rows(c->conn,
+			     "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME FROM "
+			     "information_schema.COLUMNS WHERE DATA_TYPE IN ('enum', 'set') AND "
+			     "COLUMN_TYPE LIKE '%?%' AND CHARACTER_SET_NAME IN "
+			     "('utf8mb4', 'utf16', 'utf16le', 'utf32', 'gb18030')",
+			     &r, err))
+		return -1;
+	for (size_t i = 0; i < r.n; i++) {
+		struct str schema = mysql_cell(&r, i, 0), name = mysql_cell(&r, i, 1);
+		AUTO(buf) struct buf object = { 0 }, text = { 0 };
+
+		if (!is_wanted(x, schema, name))
+			continue;
+		buf_addf(&object, "%.*s.%.*s", STR_FMT(schema), STR_FMT(name));
+		buf_addf(&text,
+			 "column %.*s has a label with a ?, or with a character beyond the BMP, "
+			 "which the server tells as a ?: values with it are unrepresentable and "
+			 "are given as numbers",
+			 STR_FMT(mysql_cell(&r, i, 2)));
+		mysql_finding(c, "labels", SEVERITY_WARNING, buf_z(&object), buf_z(&text), NULL,
+			      NULL);
+	}
+	return 0;
+}
+
 /* Is the name one of "a,b,c"? */
 static bool listed(struct str list, struct str name)
 {
@@ -320,7 +352,8 @@ static int check_captured(struct mysql_checking *c, struct captured *x, struct e
 			 &why))
 		mysql_finding(c, "tables", SEVERITY_ERROR, "source.tables", why.text, NULL, NULL);
 	if (mysql_schema_columns(c->conn, &c->server, &x->list, x->wanted, err) ||
-	    check_each(c, x, err) || check_cascades(c, x, err) || check_generated(c, x, err))
+	    check_each(c, x, err) || check_cascades(c, x, err) || check_generated(c, x, err) ||
+	    check_labels(c, x, err))
 		return -1;
 	return check_filters(c, x, err);
 }

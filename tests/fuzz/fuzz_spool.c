@@ -105,7 +105,9 @@ static void check_image(struct str image, const struct table *t, struct str abse
 
 static void check_event(const struct event *e)
 {
-	static const struct avro_source source = { "postgresql", "erp", "shop" };
+	struct avro_source source = { .connector = "postgresql",
+				      .pipeline = "erp",
+				      .database = "shop" };
 	AUTO(buf) struct buf out = { 0 };
 	struct error err;
 	char op = event_op(e);
@@ -116,6 +118,7 @@ static void check_event(const struct event *e)
 		avro_put_envelope(&out, e, op, &source, 1, 1);
 		avro_put_flat(&out, e, op);
 	}
+	avro_source_release(&source);
 	buf_clear(&out);
 	if (event_json(&out, e, &err) == 0 && op && out.n == 0)
 		abort();

@@ -32,6 +32,23 @@ def test_text_that_is_not_valid_stops(way, mydb):
     assert after["after"]["c"] is None and after["unrepresentable"] == {"c": "\\x41d242"}
 
 
+@pytest.mark.on_mysql("mariadb10.1", "mariadb10.2", "mariadb10.11", "mysql5.6", "mysql5.7", "mysql8.0")
+def test_labels_that_the_server_does_not_tell(way, mydb, mysql_id):
+    """EDGE 62: information_schema has ? for what is beyond the BMP; where the log has no labels they are not guessed."""
+    w = way("create table t (id int primary key, e enum('a','\U0001F600x','?') character set utf8mb4,"
+            " s set('p','\U0001F601') character set utf16, b enum('?') character set latin1, u binary(16))", begin=False)
+    told = mysql_id in ("mariadb10.11", "mysql8.0")
+    found = [f["object"] for f in json.loads(w.agent("check", "--json", check=False).stdout)["findings"] if f["id"] == "labels"]
+    assert found == ([] if told else [f"{mydb.name}.t"] * 2)
+    w.begin()
+    w.carry("insert into t (id, e, s, b) values (1, 2, 2, 1), (2, 1, 1, 1), (3, 3, 3, 1), (4, 'a', '', 1)")
+    got = [(r["after"]["e"], r["after"]["s"], r["after"]["b"], r["unrepresentable"]) for r in w.records("t")]
+    assert got == ([("\U0001F600x", "\U0001F601", "?", None), ("a", "p", "?", None),
+                    ("?", "p,\U0001F601", "?", None), ("a", "", "?", None)] if told else
+                   [(None, None, "?", {"e": "2", "s": "2"}), ("a", "p", "?", None),
+                    (None, None, "?", {"e": "3", "s": "3"}), ("a", "", "?", None)])
+
+
 def test_minimal_inserts_are_not_made_up(own_way):
     """EDGE 77, EDGE 99: columns that the log leaves to their defaults are absent; the sqlite sink invents nothing."""
     w = own_way(T, settings={"binlog_row_image": "MINIMAL"})

@@ -165,9 +165,9 @@ static struct change random_change(struct rng *r, struct arena *a, const struct 
 static void write_events(struct tables *tables, const struct table *t, struct rng *r,
 			 struct arena *a, struct sample *spool)
 {
-	static const struct avro_source source = { .connector = "postgresql",
-						   .pipeline = "erp",
-						   .database = "shop" };
+	struct avro_source source = { .connector = "postgresql",
+				      .pipeline = "erp",
+				      .database = "shop" };
 	struct sample *events = sample_open("events", t->id, t->schemas.envelope);
 	struct sample *flat = sample_open("flat", t->id, t->schemas.flat);
 	struct avro_scratch scratch = { 0 };
@@ -198,6 +198,7 @@ static void write_events(struct tables *tables, const struct table *t, struct rn
 	}
 	sample_close(events);
 	sample_close(flat);
+	avro_source_release(&source);
 	avro_scratch_free(&scratch);
 }
 

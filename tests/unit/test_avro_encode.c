@@ -1,6 +1,7 @@
 /*
  * test_avro_encode.c - primitives, decimals, row images and keys: exact bytes, round trips, damage
  */
+#include "../../agent/avro_private.h"
 #include "avro_fixture.h"
 
 #include <math.h>
@@ -35,6 +36,39 @@ static void longs(void **state)
 	assert_long(INT64_MIN, "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 10);
 }
 
+/* Every length, by a plain reading of the specification; with more bytes behind, and with none. */
+static void every_long(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 64 * 6; i++) {
+		uint64_t u = (UINT64_C(1) << i / 6) + (uint64_t)(i % 3) - 1;
+		int64_t v = i % 6 < 3 ? (int64_t)u : (int64_t)(0 - u);
+		char want[10], after[32];
+		size_t n = 0;
+
+		u = (uint64_t)v << 1 ^ (v < 0 ? UINT64_MAX : 0);
+		for (; u >= 0x80; u >>= 7)
+			want[n++] = (char)(0x80 | (u & 0x7f));
+		want[n++] = (char)u;
+		assert_long(v, want, n);
+		for (size_t more = 0; more < 16; more++) {
+			memset(after, 0xff, sizeof after);
+			memcpy(after, want, n);
+			struct cursor c = cursor_of((struct str){ after, n + more });
+
+			assert_true(get_long(&c) == v);
+			assert_false(c.bad);
+			assert_ptr_equal(c.p, (uint8_t *)after + n);
+		}
+		for (size_t less = 0; less < n; less++) {
+			struct cursor c = cursor_of((struct str){ want, less });
+
+			assert_true(get_long(&c) == 0);
+			assert_true(c.bad);
+		}
+	}
+}
+
 static void bad_longs(void **state)
 {
 	static const struct str bad[] = {
@@ -49,6 +83,9 @@ static void bad_longs(void **state)
 		struct cursor c = cursor_of(bad[i]);
 
 		assert_true(avro_get_long(&c) == 0);
+		assert_true(c.bad);
+		c = cursor_of(bad[i]);
+		assert_true(get_long(&c) == 0);
 		assert_true(c.bad);
 	}
 }
@@ -486,6 +523,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(longs),
+		cmocka_unit_test(every_long),
 		cmocka_unit_test(bad_longs),
 		cmocka_unit_test(bytes_and_floats),
 		cmocka_unit_test(decimals),

@@ -67,7 +67,10 @@ static json_t *envelope(const struct event *e, char op, int64_t total_order)
 {
 	AUTO(buf) struct buf b = { 0 };
 
-	avro_put_envelope(&b, e, op, &source, total_order, 4);
+	struct avro_source fresh = source;
+
+	avro_put_envelope(&b, e, op, &fresh, total_order, 4);
+	avro_source_release(&fresh);
 	return read_json(table->schemas.envelope, &b);
 }
 
@@ -397,6 +400,54 @@ static void damaged_events(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+/* What events have in common is kept from one to the next: each says what a source of its own says of it. */
+static void shared_source(void **state)
+{
+	struct column c[] = { fixture_column("id", COL_INT64, 1) };
+	struct table draft = fixture_draft("public", "other", c, 1);
+	const struct table *other = fixture_define(tables, &draft);
+	const struct event begins[] = {
+		{ .op = CHANGE_BEGIN, .prefix = STR("0-1-7"), .content = STR("binlog.000002") },
+		{ .op = CHANGE_BEGIN, .content = STR("binlog.000003") },
+	};
+	static const char *const connectors[] = { "postgresql", "mariadb" };
+
+	(void)state;
+	for (size_t k = 0; k < COUNT(connectors); k++) {
+		struct avro_source shared = { .connector = connectors[k],
+					      .pipeline = "erp",
+					      .database = "shop",
+					      .now_us = 1 };
+
+		for (unsigned i = 0; i < 1 << 9; i++) {
+			AUTO(buf) struct buf got = { 0 }, want = { 0 };
+			struct avro_source own = { .connector = connectors[k],
+						   .pipeline = "erp",
+						   .database = "shop",
+						   .now_us = 1 };
+			unsigned bits = i ^ i >> 1; /* one thing changes from event to event */
+			struct event e = { .op = CHANGE_INSERT,
+					   .table = bits & 1 ? table : other,
+					   .pos = { 1 + (bits >> 1 & 1), bits >> 2 & 1,
+						    0xfffe + (bits >> 3 & 1), 9 + i },
+					   .xid = bits >> 4 & 1,
+					   .commit_us = bits >> 5 & 1,
+					   .after = STR("\2\4\2\2x\0") };
+			char op = bits >> 6 & 1 ? 'r' : 'c';
+
+			if ((i & 127) == 0)
+				avro_source_begin(&shared, &begins[i >> 7 & 1]);
+			avro_source_begin(&own, &begins[i >> 7 & 1]);
+			avro_put_envelope(&got, &e, op, &shared, i, 1);
+			avro_put_envelope(&want, &e, op, &own, i, 1);
+			assert_int_equal(got.n, want.n);
+			assert_memory_equal(got.p, want.p, want.n);
+			avro_source_release(&own);
+		}
+		avro_source_release(&shared);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -408,6 +459,7 @@ int main(void)
 		TEST(events_json),
 		TEST(events_without_a_row),
 		TEST(damaged_events),
+		TEST(shared_source),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

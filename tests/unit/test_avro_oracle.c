@@ -224,9 +224,9 @@ static struct change random_change(struct rng *r, struct arena *a, const struct 
 
 static void check_events(struct tables *tables, const struct table *t, struct rng *r)
 {
-	static const struct avro_source source = { .connector = "postgresql",
-						   .pipeline = "erp",
-						   .database = "shop" };
+	struct avro_source source = { .connector = "postgresql",
+				      .pipeline = "erp",
+				      .database = "shop" };
 	AUTO(arena) struct arena arena = { 0 };
 	AUTO(buf) struct buf record = { 0 }, out = { 0 };
 	struct avro_scratch scratch = { 0 };
@@ -254,6 +254,7 @@ static void check_events(struct tables *tables, const struct table *t, struct rn
 		assert_round_trip(&flat, &out);
 		arena_reset(&arena);
 	}
+	avro_source_release(&source);
 	oracle_close(&spool);
 	oracle_close(&envelope);
 	oracle_close(&flat);

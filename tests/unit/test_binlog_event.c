@@ -1,6 +1,9 @@
 /*
  * test_binlog_event.c - header, checksum and the small events of the binlog (EDGE 111, EDGE 113, EDGE 114)
  */
+#include <zlib.h>
+
+#include "../../sources/binlog_crc.h"
 #include "binlog_fixture.h"
 
 static void formats(void **state)
@@ -343,6 +346,28 @@ static void offsets(void **state)
 	assert_true(binlog_offset(3 * G4 + 7, 6) == 4 * G4 + 6);
 }
 
+/* Against zlib: every length around the steps of the folding, every alignment, in two parts, and one long run. */
+static void crcs(void **state)
+{
+	static uint8_t bytes[1 << 16];
+	uint32_t random = 1;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bytes; i++) {
+		random = random * 1103515245 + 12345;
+		bytes[i] = (uint8_t)(random >> 16);
+	}
+	assert_int_equal(binlog_crc(0, "123456789", 9), 0xcbf43926);
+	for (size_t n = 0; n < 400; n++) {
+		const uint8_t *p = bytes + n % 17;
+		uint32_t want = (uint32_t)crc32(0, p, (uInt)n);
+
+		assert_int_equal(binlog_crc(0, p, n), want);
+		assert_int_equal(binlog_crc(binlog_crc(0, p, n / 3), p + n / 3, n - n / 3), want);
+	}
+	assert_int_equal(binlog_crc(0, bytes, sizeof bytes), crc32(0, bytes, sizeof bytes));
+}
+
 static void names(void **state)
 {
 	(void)state;
@@ -355,13 +380,21 @@ static void names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(formats),           cmocka_unit_test(formats_made),
-		cmocka_unit_test(format_version),    cmocka_unit_test(headers),
-		cmocka_unit_test(checksums),         cmocka_unit_test(checksum_room),
-		cmocka_unit_test(artificial_rotate), cmocka_unit_test(rotates),
-		cmocka_unit_test(heartbeats),        cmocka_unit_test(small_events),
-		cmocka_unit_test(inner_events),      cmocka_unit_test(lenencs),
-		cmocka_unit_test(offsets),           cmocka_unit_test(names),
+		cmocka_unit_test(formats),
+		cmocka_unit_test(formats_made),
+		cmocka_unit_test(format_version),
+		cmocka_unit_test(headers),
+		cmocka_unit_test(checksums),
+		cmocka_unit_test(checksum_room),
+		cmocka_unit_test(artificial_rotate),
+		cmocka_unit_test(rotates),
+		cmocka_unit_test(heartbeats),
+		cmocka_unit_test(small_events),
+		cmocka_unit_test(inner_events),
+		cmocka_unit_test(lenencs),
+		cmocka_unit_test(offsets),
+		cmocka_unit_test(names),
+		cmocka_unit_test(crcs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #undef fail /* ours, in error.h, fills an error; a test fails with FAIL() */
-#include "../../sources/binlog_value.h"
+#include "../../sources/binlog_cell.h"
 #include "avro.h"
 #include "config.h"
 #include "value_text.h"
@@ -473,12 +473,51 @@ static void test_ambiguous(void **state)
 	assert_false(binlog_field_ambiguous(&m, 0, true));
 }
 
+/* The short way for up to 18 digits against the long one, at the end of the bytes and before others. */
+static void test_short_decimals(void **state)
+{
+	uint32_t random = 1;
+	size_t valid = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < 200000; i++) {
+		AUTO(arena) struct arena a = { 0 };
+		uint8_t bytes[16];
+		unsigned precision = 1 + i % 18, scale = i / 18 % (precision + 1);
+
+		for (size_t k = 0; k < sizeof bytes; k++) {
+			random = random * 1103515245 + 12345;
+			/* Digits at random are too large for most groups of nine. */
+			bytes[k] = (uint8_t)((random >> 16) & (k % 2 ? 0xff : i % 3 ? 0x83 : 0xff));
+			if (i % 7 == 0)
+				bytes[k] = (uint8_t)~bytes[k];
+		}
+		struct cursor c = cursor_of((struct str){ (const char *)bytes, sizeof bytes }),
+			      d = c;
+		struct str text, want, got;
+		bool good = binlog_decimal_text(&c, precision, scale, &a, &text) &&
+			    decimal_parse(text, (int)precision, (int)scale, &a, &want);
+
+		if (i % 2 && good) /* nothing behind it */
+			d.end = c.p;
+		assert_int_equal(binlog_decimal(&d, precision, scale, &a, &got), good);
+		if (!good)
+			continue;
+		valid++;
+		assert_ptr_equal(c.p, d.p);
+		assert_int_equal(got.n, want.n);
+		assert_memory_equal(got.p, want.p, got.n);
+	}
+	assert_true(valid > 20000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_vectors),       cmocka_unit_test(test_truncated),
-		cmocka_unit_test(test_invalid_bytes), cmocka_unit_test(test_malformed),
-		cmocka_unit_test(test_refused),       cmocka_unit_test(test_ambiguous),
+		cmocka_unit_test(test_vectors),        cmocka_unit_test(test_truncated),
+		cmocka_unit_test(test_invalid_bytes),  cmocka_unit_test(test_malformed),
+		cmocka_unit_test(test_refused),        cmocka_unit_test(test_ambiguous),
+		cmocka_unit_test(test_short_decimals),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -76,9 +76,9 @@ static char *write_segment(struct events *h, const char *dir, struct position fi
 /* What a files sink writes of one table: envelopes or flat rows, a moved key as two. */
 static char *write_sink_file(struct events *h, const char *dir, bool flat)
 {
-	const struct avro_source source = { .connector = "postgresql",
-					    .pipeline = "erp",
-					    .database = "erp" };
+	struct avro_source source = { .connector = "postgresql",
+				      .pipeline = "erp",
+				      .database = "erp" };
 	const struct table *t = tables_by_id(h->tables, 1);
 	const struct ocf_meta meta[] = { { "tailrace.pipeline", STR("erp") },
 					 { "tailrace.table", t->definition } };
@@ -109,6 +109,7 @@ static char *write_sink_file(struct events *h, const char *dir, bool flat)
 	assert_int_equal(ocf_block(&out, codec, sync, count, (struct str){ records.p, records.n },
 				   &err),
 			 0);
+	avro_source_release(&source);
 	ocf_codec_free(codec);
 	write_file(path, &out);
 	return path;
