@@ -41,13 +41,11 @@ void chunk_add(struct chunk *c, const struct value *row)
 	struct chunk_row *r = &c->rows[c->nrows++];
 
 	*r = (struct chunk_row){ .keyed = avro_put_key(&s->key, c->table, row) };
-	r->key = c->bytes.n;
+	r->at = (uint32_t)c->bytes.n;
 	r->nkey = r->keyed ? (uint32_t)s->key.n : 0;
 	buf_add(&c->bytes, s->key.p, r->nkey);
-	r->image = c->bytes.n;
-	r->nimage = s->after.n;
+	r->nimage = (uint32_t)s->after.n;
 	buf_add(&c->bytes, s->after.p, s->after.n);
-	r->extra = c->bytes.n;
 	r->nextra = (uint32_t)s->after_extra.unrepresentable.n;
 	buf_add(&c->bytes, s->after_extra.unrepresentable.p, r->nextra);
 }
@@ -73,7 +71,7 @@ void chunk_index(struct chunk *c)
 
 		if (!r->keyed)
 			continue;
-		size_t at = key_hash(chunk_part(c, r->key, r->nkey)) & (c->nslots - 1);
+		size_t at = key_hash(chunk_key(c, r)) & (c->nslots - 1);
 
 		while (c->slots[at])
 			at = (at + 1) & (c->nslots - 1);
@@ -89,7 +87,7 @@ bool chunk_drop(struct chunk *c, struct str key)
 	     at = (at + 1) & (c->nslots - 1)) {
 		struct chunk_row *r = &c->rows[c->slots[at] - 1];
 
-		if (r->dropped || !str_eq(chunk_part(c, r->key, r->nkey), key))
+		if (r->dropped || !str_eq(chunk_key(c, r), key))
 			continue;
 		r->dropped = dropped = true;
 		c->ndropped++;

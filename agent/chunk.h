@@ -8,10 +8,10 @@
 
 #include "avro.h"
 
+/* Key, image and unrepresentable values follow each other.  A chunk is far smaller than 4 GB, one row of source.max_row included. */
 struct chunk_row {
-	size_t key, image, extra; /* offsets in bytes */
-	size_t nimage;
-	uint32_t nkey, nextra;
+	uint32_t at; /* offset in bytes */
+	uint32_t nkey, nimage, nextra;
 	bool keyed, dropped;
 };
 
@@ -35,9 +35,19 @@ void chunk_index(struct chunk *c);
 /* A row with this key is not to be emitted; false: there is none (any more). */
 bool chunk_drop(struct chunk *c, struct str key);
 
-static inline struct str chunk_part(const struct chunk *c, size_t offset, size_t n)
+static inline struct str chunk_key(const struct chunk *c, const struct chunk_row *r)
 {
-	return (struct str){ c->bytes.p + offset, n };
+	return (struct str){ c->bytes.p + r->at, r->nkey };
+}
+
+static inline struct str chunk_image(const struct chunk *c, const struct chunk_row *r)
+{
+	return (struct str){ c->bytes.p + r->at + r->nkey, r->nimage };
+}
+
+static inline struct str chunk_extra(const struct chunk *c, const struct chunk_row *r)
+{
+	return (struct str){ c->bytes.p + r->at + r->nkey + r->nimage, r->nextra };
 }
 
 uint64_t key_hash(struct str key);

@@ -56,10 +56,9 @@ static void put_row(struct reader *r, const struct chunk *chunk, const struct ch
 		.table = chunk->table,
 		.pos = r->chunk_at,
 		.commit_us = chunk->read_us,
-		.key = row->keyed ? chunk_part(chunk, row->key, row->nkey)
-				  : (struct str){ NULL, 0 },
-		.after = chunk_part(chunk, row->image, row->nimage),
-		.unrepresentable = chunk_part(chunk, row->extra, row->nextra),
+		.key = row->keyed ? chunk_key(chunk, row) : (struct str){ NULL, 0 },
+		.after = chunk_image(chunk, row),
+		.unrepresentable = chunk_extra(chunk, row),
 	};
 
 	between(&r->chunk_at);

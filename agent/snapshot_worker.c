@@ -9,8 +9,10 @@
 #include "log.h"
 #include "snapshot_private.h"
 
-#define AHEAD       2 /* chunks of one range that are read or wait */
-#define SPLIT_ROWS  4 /* a range has at least so many chunks */
+#define AHEAD      2 /* chunks of one range that are read or wait */
+#define SPLIT_ROWS 4 /* a range has at least so many chunks */
+#define MEMORY_SHARE                                                                               \
+	24 /* of one chunk's rows, with two workers; there may be twice as many chunks as workers */
 #define RETRY_MS    50
 #define HEALTH_US   1000000
 #define REPLICA_US  30000000 /* a physical replica further behind than this holds the reading */
@@ -52,6 +54,17 @@ static struct range *next_range(struct load *l)
 	return best;
 }
 
+/* Chunks in memory: so many that no worker has to wait for the stream, and no more. */
+static size_t jobs_of_all(const struct snapshot *s)
+{
+	size_t n = 0;
+
+	for (const struct load *l = s->loads; l; l = l->next)
+		for (size_t i = 0; i < l->nranges; i++)
+			n += jobs_of(&l->ranges[i]);
+	return n;
+}
+
 static bool ranges_read(const struct load *l)
 {
 	for (size_t i = 0; i < l->nranges; i++)
@@ -63,6 +76,7 @@ static bool ranges_read(const struct load *l)
 static struct task next_task(struct snapshot *s)
 {
 	struct task t = { TASK_NONE, NULL, NULL, false };
+	bool full = jobs_of_all(s) >= AHEAD * s->nworkers;
 
 	for (struct load *l = s->loads; l; l = l->next) {
 		if (l->state == LOAD_PAUSED)
@@ -73,7 +87,7 @@ static struct task next_task(struct snapshot *s)
 		}
 		if (l->phase != PHASE_READING)
 			continue;
-		t.range = next_range(l);
+		t.range = full ? NULL : next_range(l);
 		if (t.range)
 			return (struct task){ TASK_CHUNK, l, t.range, false };
 		if (ranges_read(l) && l->maybe_rereads && !l->reread.reading && !l->reread.jobs &&
@@ -528,7 +542,7 @@ static void read_chunk(struct worker *w, struct job *j)
 	if (t) {
 		r.chunk = chunk_new(t);
 		r.chunk->read_us = wall_clock_us();
-		r.most = (size_t)(s->config->pipeline.memory / 16);
+		r.most = (size_t)(s->config->pipeline.memory / MEMORY_SHARE);
 		if (s->nworkers > 2)
 			r.most = r.most * 2 / s->nworkers;
 		rc = read_rows(&r, &err);
