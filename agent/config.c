@@ -26,10 +26,6 @@ struct owned_config {
 	struct arena arena;
 };
 
-struct config_now {
-	_Atomic(const struct list *) tables; /* NULL: as the file was read first */
-};
-
 struct loader {
 	struct config *c;
 	struct arena *arena;
@@ -579,18 +575,6 @@ void config_free(struct config *c)
 }
 
 /* --- SIGHUP --- */
-
-const struct list *config_tables(const struct config *c)
-{
-	const struct list *now = c->now ? atomic_load(&c->now->tables) : NULL;
-
-	return now ? now : &c->source.tables;
-}
-
-void config_take_tables(const struct config *running, const struct config *fresh)
-{
-	atomic_store(&running->now->tables, &fresh->source.tables);
-}
 
 struct changes {
 	struct buf *reloaded, *restart;

@@ -11,8 +11,8 @@
 
 #define AHEAD      2 /* chunks of one range that are read or wait */
 #define SPLIT_ROWS 4 /* a range has at least so many chunks */
-#define MEMORY_SHARE                                                                               \
-	24 /* of one chunk's rows, with two workers; there may be twice as many chunks as workers */
+/* Of one chunk's rows, with two workers; there may be twice as many chunks as workers. */
+#define MEMORY_SHARE 32
 #define RETRY_MS    50
 #define HEALTH_US   1000000
 #define REPLICA_US  30000000 /* a physical replica further behind than this holds the reading */

@@ -7,6 +7,8 @@
 #ifndef CONFIG_H
 #define CONFIG_H
 
+#include <stdatomic.h>
+
 #include "option.h"
 
 struct sink_ops;
@@ -74,7 +76,9 @@ struct sink_type {
 };
 extern const struct sink_type sink_types[];	/* sinks/sinks.c; ends with a NULL name */
 
-struct config_now;		/* what SIGHUP has changed since */
+struct config_now {		/* what SIGHUP has changed since */
+	_Atomic(const struct list *)	tables;	/* NULL: as the file was read first */
+};
 
 struct config {
 	char				*path;
