@@ -400,6 +400,75 @@ def test_sql_ascii(own_server, make_agent, major, keep):
     assert sorted(r["after"]["n"] for r in rows) == [r[0] for r in db.sql("select n from t order by n")] and len(rows) == n
 
 
+SLOW = {"chunk_rows": 20, "workers": 2, "rate": 300}
+FILLED = "create table t (id int primary key, n int, s text); insert into t select g, g, 'x' from generate_series(1, 800) g"
+
+
+def in_the_middle(p, db, table="t"):
+    """The agent runs and has loaded some of the rows, not all."""
+    p.agent.start(wait=False)
+    wait_for(lambda: judge.sqlite_rows(p.agent.copy, table, ["id"]) if p.agent.copy.exists() and p.sqlite(
+        "select 1 from sqlite_master where name = ?", table) else None, 20, "the first rows")
+    assert len(judge.sqlite_rows(p.agent.copy, table, ["id"])) < 800
+
+
+CHANGED = {
+    "truncated": "truncate t; insert into t select g, g, 'new' from generate_series(300, 350) g",
+    "rewritten": "alter table t alter n type bigint using n * 10, alter id type bigint",
+    "wider": "alter table t add more int default 7, drop s",
+    "vacuumed": "vacuum full t",
+    "another_key": "alter table t drop constraint t_pkey, add primary key (n, id)",
+    "full": "alter table t replica identity full; update t set s = 'y' where id > 400",
+    "keys_moved": "update t set id = id + 395 where id > 405",
+    "keys_turned": "update t set id = -id",
+}
+
+
+@pytest.mark.versions(10, 18)
+@pytest.mark.parametrize("case", CHANGED)
+def test_changed_in_the_middle(load, db, case):
+    """EDGE 15: the copy equals the source in the end, whatever was read before is thrown away or brought up to date."""
+    db.script(FILLED)
+    p = load(begin=False, snapshot=SLOW)
+    in_the_middle(p, db)
+    for statement in [CHANGED[case]] if case == "vacuumed" else CHANGED[case].split("; "):
+        db.sql(statement)
+    loaded(p, "t")
+    p.agent.stop()
+    p.carry("update t set n = n + 1 where id > 0")
+    p.same("t")
+
+
+@pytest.mark.parametrize("statement, says", (("drop table t", "dropped"), ("alter table t rename to other", "renamed")))
+def test_gone_in_the_middle(load, db, statement, says):
+    """Its load fails and says why; the others go on."""
+    db.script(FILLED + "; create table u (id int primary key); insert into u select g from generate_series(1, 700) g")
+    p = load(begin=False, snapshot=SLOW)
+    in_the_middle(p, db)
+    db.sql(statement)
+    p.agent.wait_log(says)
+    loaded(p, "u")
+    p.agent.stop(code=None)
+
+
+def test_values_that_the_log_does_not_carry(load, db):
+    """A row is updated in the window, its stored-out-of-line columns are not in the log: it is read again."""
+    db.script("create table t (id int primary key, n int, big text); alter table t alter big set storage external;"
+              " insert into t select g, 0, repeat(md5(g::text), 200) from generate_series(1, 800) g")
+    stop = threading.Event()
+    writer = keep_writing(db, "update t set n = n + 1 where id = {i} %% 800 + 1".replace("%%", "%"), stop)
+    try:
+        p = load(begin=False, snapshot={**SLOW, "rate": 2000})
+        in_the_middle(p, db)
+        db.sql("update t set id = id + 10000 where id % 40 = 0")
+        time.sleep(2)
+    finally:
+        stop.set()
+        writer.join()
+    loaded(p, "t")
+    p.agent.stop()
+
+
 @pytest.mark.versions(18)
 def test_an_idle_server_with_half_a_page_of_log(load, db):
     """What an open transaction wrote is not flushed, and the read's end of the log is behind it: a heartbeat brings it there."""
