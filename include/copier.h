@@ -4,8 +4,9 @@
  * A copier is one connection of a snapshot worker; all its functions run on that worker's thread
  * and wait no longer than a statement of the server's may take; a set `stopping` ends a wait with ERR_RETRY.
  * Each returns 0, or -1 with *err: ERR_RETRY passing (begin again with the same copier; with err->code
- * ENOTCONN its connection is gone: with a new one), ERR_REJECT this table cannot be read, the text says
- * why and what to do; ERR_FATAL.  After an error, and after row() said that it was enough, end() comes next.
+ * ENOTCONN its connection is gone: with a new one; with ESTALE, of rows(), the bounds are of another key: the
+ * table is read anew), ERR_REJECT this table cannot be read, the text says why and what to do; ERR_FATAL.
+ * After an error, and after row() said that it was enough, end() comes next.
  */
 #ifndef COPIER_H
 #define COPIER_H

@@ -278,7 +278,10 @@ static int begin(struct copier *c, const struct pg_table *t, bool exact, struct 
 	if (now->refusal)
 		return fail(err, ERR_REJECT, "table %s.%s: %s", t->schema, t->name, now->refusal);
 	if (!exact && now->key.n == 0)
-		return fail(err, ERR_RETRY, "table %s.%s has lost its key", t->schema, t->name);
+		return fail(err, ERR_REJECT,
+			    "table %s.%s has lost the key that it was read by: start its snapshot "
+			    "again",
+			    t->schema, t->name);
 	return 0;
 }
 

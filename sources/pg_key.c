@@ -4,6 +4,7 @@
  * A row comparison is what an index of these columns serves at once: (a, b) > (5, 'x').  A bound may
  * hold the first columns only; then it stands behind all rows that have these values.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
@@ -235,18 +236,19 @@ int pg_bound_read(const char *bound, const struct pg_key *k, struct arena *a, st
 
 	order_text(k, &order);
 	if (!of || strcmp(of, buf_z(&order)) != 0)
-		rc = fail(err, ERR_REJECT,
-			  "its key was changed while it was read (%.200s, now %.200s): start its "
-			  "snapshot again",
+		rc = fail(err, ERR_RETRY,
+			  "its key was changed while it was read: %.200s, now %.200s",
 			  of ? of : bound, buf_z(&order));
 	else if (found < 2 || found - 1 > k->n)
-		rc = fail(err, ERR_REJECT, "not a bound of its key: %.200s", bound);
+		rc = fail(err, ERR_RETRY, "not a bound of its key: %.200s", bound);
 	for (size_t i = 1; rc == 0 && i < found; i++) {
 		texts[i - 1] = bound_value(json_array_get(all, i), a);
 		if (!texts[i - 1].p)
-			rc = fail(err, ERR_REJECT, "not a bound of its key: %.200s", bound);
+			rc = fail(err, ERR_RETRY, "not a bound of its key: %.200s", bound);
 	}
 	*n = rc ? 0 : found - 1;
+	if (rc)
+		err->code = ESTALE;
 	json_decref(all);
 	return rc;
 }

@@ -29,7 +29,7 @@ void pg_quote(struct str text, struct buf *out);
  */
 char *pg_bound_make(const struct pg_key *k, const struct str *texts, size_t n);
 /*
- * The values, in *arena.  ERR_REJECT when the bound is of another order: the key was changed since.
+ * The values, in *arena.  ERR_RETRY with ESTALE when the bound is of another order: the key was changed since.
  */
 MUST_CHECK int pg_bound_read(const char *bound, const struct pg_key *k, struct arena *a, struct str *texts, size_t *n,
 			     struct error *err);

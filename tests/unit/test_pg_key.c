@@ -3,6 +3,7 @@
  */
 #include "pg_fixture.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "../../sources/pg_key.h"
@@ -143,7 +144,8 @@ static void test_other_bounds(void **state)
 
 	(void)state;
 	assert_int_equal(pg_bound_read(bound, &key, &a, back, &n, &err), -1);
-	assert_int_equal(err.kind, ERR_REJECT);
+	assert_int_equal(err.kind, ERR_RETRY);
+	assert_int_equal(err.code, ESTALE);
 	free(bound);
 	for (size_t i = 0; i < COUNT(bad); i++)
 		assert_int_equal(pg_bound_read(bad[i], &key, &a, back, &n, &err), -1);
