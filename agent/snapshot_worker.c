@@ -132,6 +132,8 @@ static void trouble(struct worker *w, struct load *l, struct error *err)
 	pthread_mutex_lock(&s->lock);
 	if (s->agent->stopping)
 		;
+	else if (err->kind == ERR_RETRY && err->code == ESTALE && !l->retired)
+		(void)load_restart(s, l, err->text);
 	else if (err->kind == ERR_RETRY)
 		snapshot_say_waiting(s, err->text);
 	else if (err->kind == ERR_REJECT)
@@ -442,8 +444,12 @@ static int read_keys(struct reading *r, struct error *err)
 		AUTO(free) char *last = NULL;
 		bool end;
 
-		if (avro_get_key(l->keys[i].key, r->chunk->table, &arena, key, err) < 0 ||
-		    s->copy->rows(r->worker->copier, &one, 0, take_row, r, &last, &end, err) < 0)
+		if (avro_get_key(l->keys[i].key, r->chunk->table, &arena, key, err) < 0) {
+			err->kind = ERR_RETRY;
+			err->code = ESTALE; /* the table has another key now */
+			return -1;
+		}
+		if (s->copy->rows(r->worker->copier, &one, 0, take_row, r, &last, &end, err) < 0)
 			return -1;
 	}
 	r->job->end = true;
@@ -472,6 +478,20 @@ static bool version_holds(struct load *l, const struct table *t)
 	return l->version == t;
 }
 
+/* Bounds and keys of another version are not even good to read by. */
+static bool is_another(struct worker *w, struct job *j, const struct table *t)
+{
+	struct snapshot *s = w->snapshot;
+
+	pthread_mutex_lock(&s->lock);
+	bool differs = !j->dead && !version_holds(j->load, t);
+
+	if (differs)
+		(void)load_restart(s, j->load, "its definition changed");
+	pthread_mutex_unlock(&s->lock);
+	return differs;
+}
+
 static void hand_over(struct worker *w, struct job *j, struct reading *r)
 {
 	struct snapshot *s = w->snapshot;
@@ -479,8 +499,6 @@ static void hand_over(struct worker *w, struct job *j, struct reading *r)
 
 	chunk_index(r->chunk);
 	pthread_mutex_lock(&s->lock);
-	if (!j->dead && !version_holds(j->load, r->chunk->table))
-		load_restart(s, j->load, "its definition changed");
 	if (!j->dead) {
 		window_rows(j->window, r->chunk);
 		r->chunk = NULL;
@@ -536,10 +554,10 @@ static void read_chunk(struct worker *w, struct job *j)
 	struct error err;
 	int64_t began = monotonic_us();
 	const struct table *t = begin(w, j, &err);
-	int rc = t ? 0 : -1;
+	int rc = t && !is_another(w, j, t) ? 0 : -1;
 
-	end_halt(w, j, t != NULL);
-	if (t) {
+	end_halt(w, j, rc == 0);
+	if (rc == 0) {
 		r.chunk = chunk_new(t);
 		r.chunk->read_us = wall_clock_us();
 		r.most = (size_t)(s->config->pipeline.memory / MEMORY_SHARE);
@@ -562,10 +580,14 @@ static void read_chunk(struct worker *w, struct job *j)
 		return;
 	}
 	pthread_mutex_lock(&s->lock);
+	l->refs++;
 	give_back(s, j);
 	pthread_mutex_unlock(&s->lock);
 	if (rc && err.kind)
 		trouble(w, l, &err);
+	pthread_mutex_lock(&s->lock);
+	l->refs--;
+	pthread_mutex_unlock(&s->lock);
 }
 
 /* --- keys to read again --- */
