@@ -56,7 +56,7 @@ $(PROGRAM): $(BUILD)/agent/main.o $(LIBRARY)
 
 $(LIBRARY): $(filter-out $(BUILD)/agent/main.o,$(OBJECTS))
 	$(call say,AR,$@)
-	$(Q)rm -f $@ && $(AR) rcs $@ $^
+	$(Q)rm -f $@ && $(AR) qcs $@ $^	# q: sources/ and sinks/ have files of one name
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)

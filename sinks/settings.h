@@ -51,7 +51,7 @@ struct kafka_settings {
 	int	on_huge;
 };
 
-extern const struct sink_ops kafka_sink, sqlite_sink, files_sink;
+extern const struct sink_ops kafka_sink, postgres_sink, sqlite_sink, files_sink;
 
 /* May this property of librdkafka be set?  Not those that would break the promise. */
 MUST_CHECK int kafka_property_check(const char *name, const char *value, struct error *err);

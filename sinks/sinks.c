@@ -107,7 +107,7 @@ static const struct option kafka_options[] = {
 const struct sink_type sink_types[] = {
 	{ "kafka", kafka_options, sizeof(struct kafka_settings), &kafka_sink, "librdkafka.",
 	  kafka_property_check },
-	{ "postgres", sql_options, sizeof(struct sql_settings), NULL, NULL, NULL },
+	{ "postgres", sql_options, sizeof(struct sql_settings), &postgres_sink, NULL, NULL },
 	{ "mysql", sql_options, sizeof(struct sql_settings), NULL, NULL, NULL },
 	{ "sqlite", sqlite_options, sizeof(struct sqlite_settings), &sqlite_sink, NULL, NULL },
 	{ "files", files_options, sizeof(struct files_settings), &files_sink, NULL, NULL },

@@ -18,6 +18,10 @@ const char sql_checkpoint_fence[] = "SELECT fence FROM tailrace_checkpoint" MINE
 const char sql_checkpoint_insert[] =
 	"INSERT INTO tailrace_checkpoint (pipeline, sink, fence, updated_at) VALUES (?, ?, ?, ?)";
 const char sql_checkpoint_raise[] = "UPDATE tailrace_checkpoint SET fence = ?, updated_at = ?" MINE;
+const char sql_checkpoint_raise_from[] =
+	"UPDATE tailrace_checkpoint SET fence = ?, updated_at = ?" MINE " AND fence = ?";
+const char sql_checkpoint_lock[] =
+	"SELECT fence FROM tailrace_checkpoint" MINE " AND fence = ? FOR UPDATE";
 const char sql_checkpoint_hold[] =
 	"UPDATE tailrace_checkpoint SET fence = fence" MINE " AND fence = ?";
 const char sql_checkpoint_save[] =

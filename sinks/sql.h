@@ -45,6 +45,8 @@ extern const char sql_checkpoint_create[];
 extern const char sql_checkpoint_fence[];  /* pipeline, sink -> fence */
 extern const char sql_checkpoint_insert[]; /* pipeline, sink, fence, updated_at */
 extern const char sql_checkpoint_raise[];  /* fence, updated_at, pipeline, sink */
+extern const char sql_checkpoint_raise_from[]; /* fence, updated_at, pipeline, sink, fence as it was read */
+extern const char sql_checkpoint_lock[];   /* pipeline, sink, fence -> fence: locks the row that is mine */
 extern const char sql_checkpoint_hold[];   /* pipeline, sink, fence: touches the row that is mine, or none */
 extern const char sql_checkpoint_save[];   /* position, resume, snapshot, stopped, updated_at, pipeline, sink, fence */
 extern const char sql_checkpoint_load[];   /* pipeline, sink -> position, resume, snapshot, stopped */
