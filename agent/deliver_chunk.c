@@ -25,9 +25,9 @@ int deliver_note(struct deliver *d, const struct event *e, struct error *err)
 	d->foreign = n.sink.p && !str_eqz(n.sink, d->context.sink->name);
 	if (d->foreign)
 		return 0;
-	if (n.kind == NOTE_BEGIN)
+	if (n.kind == NOTE_BEGIN && !n.reload)
 		loading_add(&d->loading, n.schema, n.name);
-	else if (n.kind == NOTE_END)
+	else if (n.kind == NOTE_END && !n.given_up && !n.partial)
 		loading_remove(&d->loading, n.schema, n.name);
 	return 0;
 }
@@ -44,7 +44,8 @@ static int told(struct deliver *d, const struct event *e, const struct stopped_t
 	const struct table named = { .schema = n.schema, .name = n.name };
 	bool ours = !n.sink.p || str_eqz(n.sink, d->context.sink->name);
 
-	if (!ours || !stopped_is(s, &named))
+	if (!ours || !stopped_is(s, &named) || (n.kind == NOTE_BEGIN && n.reload) || n.given_up ||
+	    n.partial)
 		return -1;
 	return n.kind != NOTE_BEGIN;
 }

@@ -56,14 +56,16 @@ MUST_CHECK int ledger_put_state(struct state *s, const char *schema, const char 
 
 /*
  * A chunk's note.  BEGIN: the table is being loaded from here on; ROWS: these rows of this range are in; END: it is
- * complete, or given up (`given_up`: failed or cancelled; its sinks no longer wait for it).
+ * complete, or given up (failed or cancelled).
  */
 enum note_kind { NOTE_BEGIN, NOTE_ROWS, NOTE_END };
 struct load_note {
 	enum note_kind	kind;
 	struct str	schema, name;
 	struct str	sink;		/* p NULL: all */
-	bool		given_up;
+	bool		given_up;	/* END: the copy stays incomplete, if it was */
+	bool		partial;	/* END: some of its rows were wanted (--where): likewise */
+	bool		reload;		/* BEGIN: the copy is complete, and counts as such meanwhile */
 	int64_t		range, rows;	/* ROWS; range as in struct ledger_range */
 	struct str	last;		/* ROWS: the range is read up to here; p NULL: nothing was there */
 	bool		done;		/* ROWS: the range is complete */

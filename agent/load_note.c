@@ -43,6 +43,10 @@ char *load_note_format(const struct load_note *n)
 	}
 	if (n->given_up)
 		buf_adds(&out, ",\"given_up\":true");
+	if (n->partial)
+		buf_adds(&out, ",\"partial\":true");
+	if (n->reload)
+		buf_adds(&out, ",\"reload\":true");
 	if (n->kind == NOTE_ROWS) {
 		buf_addf(&out, ",\"range\":%lld,\"rows\":%lld", (long long)n->range,
 			 (long long)n->rows);
@@ -101,6 +105,8 @@ static bool read_note(json_t *root, struct arena *a, struct load_note *out)
 		.name = member(root, "name", a),
 		.sink = member(root, "sink", a),
 		.given_up = json_is_true(json_object_get(root, "given_up")),
+		.partial = json_is_true(json_object_get(root, "partial")),
+		.reload = json_is_true(json_object_get(root, "reload")),
 		.range = json_integer_value(range),
 		.rows = json_integer_value(rows),
 		.last = member(root, "last", a),

@@ -43,6 +43,7 @@ int snapshot_first(struct agent *a, const char *sink, struct error *err)
 struct plan {
 	struct copy_table *tables;
 	struct ledger_table *known;
+	bool *reload; /* by table: complete, and loaded again on request */
 	size_t ntables, nknown;
 	char *load_for;
 };
@@ -52,6 +53,7 @@ static void plan_release(struct plan *p)
 	copy_tables_free(p->tables, p->ntables);
 	ledger_tables_free(p->known, p->nknown);
 	free(p->load_for);
+	free(p->reload);
 }
 
 static const struct ledger_table *known_table(const struct plan *p, const struct copy_table *t)
@@ -215,6 +217,7 @@ static int take_up_all(struct snapshot *s, struct plan *p, struct error *err)
 			if (!old || old->retired)
 				take_up(s, t);
 			old = load_find(s, t->schema, t->name);
+			old->reload = p->reload && p->reload[found - p->tables];
 			fill_in(old, found);
 			if (old->phase == PHASE_KNOWN)
 				old->phase = old->nranges ? PHASE_READING : PHASE_WAITING;
@@ -331,7 +334,8 @@ static void free_patterns(struct list *l)
 }
 
 static int start_table(struct snapshot *s, const struct load_request *r,
-		       const struct list *patterns, const struct copy_table *t, struct error *err)
+		       const struct list *patterns, struct plan *p, const struct copy_table *t,
+		       struct error *err)
 {
 	struct ledger_table entry = { .schema = t->schema,
 				      .name = t->name,
@@ -345,6 +349,8 @@ static int start_table(struct snapshot *s, const struct load_request *r,
 	for (size_t i = 0; i < patterns->n; i++)
 		entry.by_name = entry.by_name || (is_name(patterns->items[i]) &&
 						  strcmp(patterns->items[i], full) == 0);
+	const struct ledger_table *known = known_table(p, t);
+
 	pthread_mutex_lock(&s->lock);
 	struct load *old = load_find(s, t->schema, t->name);
 
@@ -354,19 +360,22 @@ static int start_table(struct snapshot *s, const struct load_request *r,
 		load_drop_jobs(s, old);
 	}
 	pthread_mutex_unlock(&s->lock);
+	p->reload[t - p->tables] = known && known->state == LOAD_DONE && !known->where;
 	return ledger_put_table(s->agent->state, &entry, err);
 }
 
 static int start_tables(struct snapshot *s, const struct load_request *r,
 			const struct list *patterns, struct plan *p, struct error *err)
 {
-	if (list_tables(s, p, err) < 0)
+	if (list_tables(s, p, err) < 0 ||
+	    ledger_load(s->agent->state, &p->known, &p->nknown, err) < 0)
 		return -1;
+	p->reload = xcalloc(p->ntables + 1, sizeof *p->reload);
 	for (size_t i = 0; i < p->ntables; i++) {
 		const struct copy_table *t = &p->tables[i];
 
 		if ((!r->tables || patterns_match(patterns, str_z(t->schema), str_z(t->name))) &&
-		    start_table(s, r, patterns, t, err) < 0)
+		    start_table(s, r, patterns, p, t, err) < 0)
 			return -1;
 	}
 	return take_up_all(s, p, err);

@@ -66,6 +66,7 @@ struct load {
 	enum snapshot_state state;
 	enum phase phase;
 	bool by_name, keyless, given_up;
+	bool reload; /* its copies are complete while it is loaded again */
 	char *refusal, *reason;
 	int64_t bytes, estimate;
 	int64_t rows, rows_said; /* emitted */

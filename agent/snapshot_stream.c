@@ -158,7 +158,9 @@ static bool emit_note(struct load *l, enum note_kind kind, struct emission *out)
 				     .schema = str_z(l->schema),
 				     .name = str_z(l->name),
 				     .sink = str_z(l->sink),
-				     .given_up = l->given_up };
+				     .given_up = l->given_up,
+				     .partial = kind == NOTE_END && l->where,
+				     .reload = kind == NOTE_BEGIN && l->reload };
 
 	*out = (struct emission){
 		.note = load_note_format(&n), .load = l, .kind = kind, .first = true, .final = true
