@@ -204,6 +204,28 @@ class Postgres:
         return Database(self, name).script(script or "")
 
 
+class Standby(Postgres):
+    """A physical standby of a running server, whose commits wait until it has applied them, `delay` after they
+    were made: they are in the log, and streamed, long before anybody sees them."""
+
+    def __init__(self, primary, name="slow", delay="100ms"):
+        self.major, self.bin, self.starts = primary.major, primary.bin, 0
+        self.folder = Path(tempfile.mkdtemp(prefix=f"tailrace-standby{self.major}-"))
+        self.data, self.log = self.folder / "data", self.folder / "server.log"
+        self.port = free_port()
+        if server_user():
+            shutil.chown(self.folder, server_user())
+        argv = [self.bin / "pg_basebackup", "-D", self.data, "-R", "-X", "stream", "-c", "fast",
+                "-d", f"host=127.0.0.1 port={primary.port} user=postgres application_name={name}"]
+        done = subprocess.run(as_server_user(map(str, argv)), cwd="/", stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True)
+        if done.returncode:
+            raise RuntimeError(f"pg_basebackup failed:\n{done.stdout}")
+        self.settings = {**primary.settings, "unix_socket_directories": f"'{self.folder}'",
+                         "recovery_min_apply_delay": f"'{delay}'", "hot_standby": "on"}
+        self.settings.pop("synchronous_standby_names", None)
+
+
 class Database:
     """One database of a server: short ways to talk to it."""
 
