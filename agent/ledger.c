@@ -486,38 +486,49 @@ int ledger_apply(struct state *s, const struct ledger_entry *e, size_t n, struct
 
 struct keys {
 	struct str schema, name;
-	const struct str *keys;
+	const struct ledger_reread *keys;
 	size_t n;
+	bool *any;
 };
 
 static const char put_key[] = "store a key to read again",
 		  drop_key[] = "remove a key to read again";
+
+static void bind_key(sqlite3_stmt *q, int i, struct str key)
+{
+	if (q)
+		sqlite3_bind_blob(q, i, key.n ? key.p : "", (int)key.n, SQLITE_STATIC);
+}
 
 static int put_keys(struct state *s, const void *arg, struct error *err)
 {
 	const struct keys *k = arg;
 
 	for (size_t i = 0; i < k->n; i++) {
-		sqlite3_stmt *q = of_table(s,
-					   "INSERT INTO load_reread (schema, name, key, tries)"
-					   " VALUES (?1, ?2, ?3, 0) ON CONFLICT (schema, name, key)"
-					   " DO UPDATE SET tries = tries + 1",
-					   k->schema, k->name);
+		sqlite3_stmt *q = of_table(
+			s,
+			"INSERT INTO load_reread (schema, name, key, tries) SELECT ?1, ?2, ?3, 0"
+			" WHERE ?4 IS NULL OR EXISTS (SELECT 1 FROM load_reread"
+			"  WHERE schema = ?1 AND name = ?2 AND key = ?4)"
+			" ON CONFLICT (schema, name, key) DO UPDATE SET tries = tries + 1",
+			k->schema, k->name);
 
-		if (q)
-			sqlite3_bind_blob(q, 3, k->keys[i].n ? k->keys[i].p : "", (int)k->keys[i].n,
-					  SQLITE_STATIC);
+		bind_key(q, 3, k->keys[i].key);
+		if (k->keys[i].old.p)
+			bind_key(q, 4, k->keys[i].old);
 		if (run(s, q, put_key, err) < 0)
 			return -1;
+		*k->any = *k->any || sqlite3_changes(s->db) > 0;
 	}
 	return 0;
 }
 
-int ledger_put_rereads(struct state *s, struct str schema, struct str name, const struct str *keys,
-		       size_t n, struct error *err)
+int ledger_put_rereads(struct state *s, struct str schema, struct str name,
+		       const struct ledger_reread *keys, size_t n, bool *any, struct error *err)
 {
-	struct keys all = { schema, name, keys, n };
+	struct keys all = { schema, name, keys, n, any };
 
+	*any = false;
 	return change(s, put_key, put_keys, &all, err);
 }
 

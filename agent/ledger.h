@@ -92,8 +92,10 @@ MUST_CHECK int ledger_catch_up(struct state *s, struct spool *spool, struct erro
 
 /* Keys (Avro) to read again.  ledger_get_rereads: at most `most` of them, oldest first; malloced, each with its tries. */
 struct ledger_key { struct str key; int64_t tries, id; };
-MUST_CHECK int ledger_put_rereads(struct state *s, struct str schema, struct str name, const struct str *keys, size_t n,
-				  struct error *err);	/* one that is there already: tries + 1 */
+/* One that is there already: tries + 1.  One with `old` is put only if that is there.  *any: was one? */
+struct ledger_reread { struct str key, old; };
+MUST_CHECK int ledger_put_rereads(struct state *s, struct str schema, struct str name, const struct ledger_reread *keys,
+				  size_t n, bool *any, struct error *err);
 MUST_CHECK int ledger_get_rereads(struct state *s, const char *schema, const char *name, size_t most,
 				  struct ledger_key **out, size_t *n, struct error *err);
 /* As they were got: one that was put again since stays. */

@@ -85,6 +85,14 @@ void job_drop(struct snapshot *s, struct job *j)
 	}
 }
 
+bool load_ranges_done(const struct load *l)
+{
+	for (size_t i = 0; i < l->nranges; i++)
+		if (!l->ranges[i].done)
+			return false;
+	return l->nranges > 0;
+}
+
 void load_drop_jobs(struct snapshot *s, struct load *l)
 {
 	for (size_t i = 0; i < l->nranges; i++)
@@ -222,14 +230,6 @@ static int settle(struct snapshot *s, struct error *err)
 
 /* --- the coordinator --- */
 
-static bool ranges_done(const struct load *l)
-{
-	for (size_t i = 0; i < l->nranges; i++)
-		if (!l->ranges[i].done)
-			return false;
-	return true;
-}
-
 /* Rows were rewritten without events while the table was being loaded: what was read before is stale. */
 static void note_reload(void *arg, enum table_note kind, struct str schema, struct str name,
 			const char *reason)
@@ -258,7 +258,7 @@ static void advance(struct snapshot *s, int64_t passed_us)
 			continue;
 		}
 		l->rewritten = false;
-		if (l->phase == PHASE_READING && l->state == LOAD_RUNNING && ranges_done(l) &&
+		if (l->phase == PHASE_READING && l->state == LOAD_RUNNING && load_ranges_done(l) &&
 		    !l->maybe_rereads && !l->reread.reading && !l->reread.jobs && !l->nkeys)
 			l->phase = PHASE_END;
 		bool open = l->state == LOAD_RUNNING || l->state == LOAD_WAITING ||

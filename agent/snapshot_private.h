@@ -144,6 +144,7 @@ struct load *load_restart(struct snapshot *s, struct load *l, const char *why);
 void load_end(struct snapshot *s, struct load *l, enum snapshot_state state, const char *reason);
 struct load *load_new(const char *schema, const char *name, const char *where, const char *sink);
 struct load *load_find(struct snapshot *s, const char *schema, const char *name); /* the one not retired; NULL */
+bool load_ranges_done(const struct load *l); /* all that is not to be read again is emitted */
 void load_drop_jobs(struct snapshot *s, struct load *l);
 void load_free_keys(struct load *l);
 void job_drop(struct snapshot *s, struct job *j); /* and the later ones of its range: read again from there */

@@ -46,11 +46,11 @@ void snapshot_lost(struct snapshot *s)
 /* --- keys to read again --- */
 
 struct keys {
-	struct str *items;
+	struct ledger_reread *items;
 	size_t n, room;
 };
 
-static void take_key(void *arg, struct str key)
+static void take_key(void *arg, struct str key, struct str old)
 {
 	struct keys *k = arg;
 
@@ -58,25 +58,40 @@ static void take_key(void *arg, struct str key)
 		k->room = k->room ? k->room * 2 : 16;
 		k->items = xrealloc(k->items, k->room * sizeof *k->items);
 	}
-	k->items[k->n++] = (struct str){ xstrndup(key.p, key.n), key.n };
+	struct ledger_reread *to = &k->items[k->n++];
+
+	to->key = (struct str){ xstrndup(key.p, key.n), key.n };
+	to->old = old;
+	if (old.p)
+		to->old.p = xstrndup(old.p, old.n);
 }
 
-/* They are in the ledger before the change, or the rows, that ask for them can be in the spool. */
+/*
+ * They are in the ledger before the change, or the rows, that ask for them can be in the spool.  A row that moves is
+ * whole at the sinks when all ranges are and its old key is not in the ledger.
+ */
 static int keep_rereads(struct snapshot *s, struct load *l, struct error *err)
 {
 	struct keys k = { 0 };
+	bool any, all = !load_ranges_done(l);
 
 	if (!l->splice || !splice_has_rereads(l->splice))
 		return 0;
 	splice_take_rereads(l->splice, take_key, &k);
-	l->maybe_rereads = true;
-	if (l->phase == PHASE_END && !l->given_up)
-		l->phase = PHASE_READING; /* not complete after all */
+	for (size_t i = 0; i < k.n && all; i++) {
+		free((char *)(uintptr_t)k.items[i].old.p);
+		k.items[i].old.p = NULL;
+	}
 	int rc = ledger_put_rereads(s->agent->state, str_z(l->schema), str_z(l->name), k.items, k.n,
-				    err);
+				    &any, err);
 
-	for (size_t i = 0; i < k.n; i++)
-		free((char *)(uintptr_t)k.items[i].p);
+	l->maybe_rereads = l->maybe_rereads || any;
+	if (any && l->phase == PHASE_END && !l->given_up)
+		l->phase = PHASE_READING; /* not complete after all */
+	for (size_t i = 0; i < k.n; i++) {
+		free((char *)(uintptr_t)k.items[i].key.p);
+		free((char *)(uintptr_t)k.items[i].old.p);
+	}
 	free(k.items);
 	return rc;
 }

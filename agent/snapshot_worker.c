@@ -13,11 +13,11 @@
 #define SPLIT_ROWS 4 /* a range has at least so many chunks */
 /* Of one chunk's rows, with two workers; there may be twice as many chunks as workers. */
 #define MEMORY_SHARE 32
-#define RETRY_MS    50
-#define HEALTH_US   1000000
-#define REPLICA_US  30000000 /* a physical replica further behind than this holds the reading */
-#define CROWDED     9 / 10   /* of max_connections */
-#define GENTLE_MOST 4        /* sessions at work that a worker makes room for */
+#define RETRY_MS     50
+#define HEALTH_US    1000000
+#define REPLICA_US   30000000 /* a physical replica further behind than this holds the reading */
+#define CROWDED      9 / 10   /* of max_connections */
+#define GENTLE_MOST  4        /* sessions at work that a worker makes room for */
 
 enum task_kind { TASK_NONE, TASK_PREPARE, TASK_CHUNK, TASK_REREAD };
 struct task {
@@ -65,14 +65,6 @@ static size_t jobs_of_all(const struct snapshot *s)
 	return n;
 }
 
-static bool ranges_read(const struct load *l)
-{
-	for (size_t i = 0; i < l->nranges; i++)
-		if (!l->ranges[i].done)
-			return false;
-	return true;
-}
-
 static struct task next_task(struct snapshot *s)
 {
 	struct task t = { TASK_NONE, NULL, NULL, false };
@@ -90,8 +82,8 @@ static struct task next_task(struct snapshot *s)
 		t.range = full ? NULL : next_range(l);
 		if (t.range)
 			return (struct task){ TASK_CHUNK, l, t.range, false };
-		if (ranges_read(l) && l->maybe_rereads && !l->reread.reading && !l->reread.jobs &&
-		    !l->nkeys)
+		if (load_ranges_done(l) && l->maybe_rereads && !l->reread.reading &&
+		    !l->reread.jobs && !l->nkeys)
 			return (struct task){ TASK_REREAD, l, &l->reread, false };
 	}
 	return t;

@@ -46,7 +46,7 @@ struct splice_table {
 	struct splice *splice;
 	char *schema, *name;
 	struct window *windows;
-	struct buf rereads; /* size_t and key, again and again */
+	struct buf rereads; /* two size_t, key and old key, again and again */
 };
 
 struct splice {
@@ -166,12 +166,16 @@ static void add_txn(struct txn **items, size_t *n, size_t *room, const struct ch
 
 /* --- keys to read again --- */
 
-static void reread(struct splice_table *t, struct str key)
+static const struct str none = { NULL, 0 };
+
+static void reread(struct splice_table *t, struct str key, struct str old)
 {
 	if (!rule(t->splice, RULE_REREAD))
 		return;
 	buf_add(&t->rereads, &key.n, sizeof key.n);
+	buf_add(&t->rereads, &old.n, sizeof old.n);
 	buf_add(&t->rereads, key.p, key.n);
+	buf_add(&t->rereads, old.p, old.n);
 }
 
 bool splice_has_rereads(const struct splice_table *t)
@@ -179,15 +183,20 @@ bool splice_has_rereads(const struct splice_table *t)
 	return t->rereads.n > 0;
 }
 
-void splice_take_rereads(struct splice_table *t, void (*give)(void *arg, struct str key), void *arg)
+void splice_take_rereads(struct splice_table *t,
+			 void (*give)(void *arg, struct str key, struct str old), void *arg)
 {
-	for (size_t at = 0; at < t->rereads.n;) {
-		struct str key;
+	const char *p = t->rereads.p;
 
-		memcpy(&key.n, t->rereads.p + at, sizeof key.n);
-		key.p = t->rereads.p + at + sizeof key.n;
-		give(arg, key);
-		at += sizeof key.n + key.n;
+	while (p < t->rereads.p + t->rereads.n) {
+		struct str key, old;
+
+		memcpy(&key.n, p, sizeof key.n);
+		memcpy(&old.n, p + sizeof key.n, sizeof old.n);
+		key.p = p + sizeof key.n + sizeof old.n;
+		p = key.p + key.n + old.n;
+		old.p = old.n ? key.p + key.n : NULL;
+		give(arg, key, old);
 	}
 	buf_clear(&t->rereads);
 }
@@ -263,7 +272,7 @@ static void unseen(struct window *w, const struct noted *what, struct str key)
 		return;
 	if (w->rows) {
 		if (chunk_drop(w->rows, key) && what->absent)
-			reread(w->table, key);
+			reread(w->table, key, none);
 		return;
 	}
 	struct noted *old = find_noted(w, key);
@@ -382,7 +391,7 @@ static void note_row(struct splice *s, struct splice_table *t, const struct chan
 
 	what.keyed = c->op == CHANGE_DELETE ? old_key : new_key;
 	if (moved && what.absent)
-		reread(t, key);
+		reread(t, key, old);
 	note_all(t, &what, c->op == CHANGE_DELETE ? old : key);
 	if (!moved || !rule(s, RULE_OLD_KEY))
 		return;
@@ -524,7 +533,7 @@ void window_rows(struct window *w, struct chunk *rows)
 		struct str key = { w->keys.p + w->noted[i].key, w->noted[i].nkey };
 
 		if (chunk_drop(rows, key) && w->noted[i].absent)
-			reread(w->table, key);
+			reread(w->table, key, none);
 	}
 	w->nnoted = 0;
 	buf_free(&w->keys);

@@ -64,9 +64,11 @@ bool splice_full(const struct splice *s);	/* a window can note no more: the stre
 
 /*
  * Keys to read again that were found since the last call: give() is called for each, then they are forgotten.  Rows that
- * come find some, too: to be taken before rows are emitted, and before the table is said to be complete.
+ * come find some, too: to be taken before rows are emitted, and before the table is said to be complete.  old: where the
+ * row was before a change that did not carry all of it; once everything but such keys is emitted, only a row that comes from
+ * one of them needs it.  p NULL: it needs it.
  */
-void splice_take_rereads(struct splice_table *t, void (*give)(void *arg, struct str key), void *arg);
+void splice_take_rereads(struct splice_table *t, void (*give)(void *arg, struct str key, struct str old), void *arg);
 bool splice_has_rereads(const struct splice_table *t);
 
 /* --- a window, by the worker that reads --- */

@@ -45,7 +45,7 @@ struct model_config {
 
 struct model_counts { /* what happened: a model in which nothing does proves nothing */
 	uint64_t steps, emitted, dropped, spoiled, rereads, refused, full, resets, generations,
-		moved, restarts;
+		moved, restarts, passed;
 };
 
 struct row {

@@ -56,19 +56,36 @@ static void apply(struct row *rows, int keys, const struct op *op)
 
 /* --- the load --- */
 
-static void take_key(void *arg, struct str key)
+static bool ranges_done(const struct model *m)
 {
-	struct model *m = arg;
+	for (int i = 0; i < m->nranges; i++)
+		if (!m->ranges[i].done)
+			return false;
+	return true;
+}
+
+static int number_of(struct model *m, struct str key)
+{
 	struct arena arena = { 0 };
 	struct value v;
 	struct error err;
 
 	if (avro_get_key(key, &m->tables[0], &arena, &v, &err) < 0)
 		abort();
-	m->ledger[v.i / 1000] = true;
-	m->again[v.i / 1000] = true;
-	m->counts->rereads++;
 	arena_free(&arena);
+	return (int)v.i / 1000;
+}
+
+static void take_key(void *arg, struct str key, struct str old)
+{
+	struct model *m = arg;
+	int k = number_of(m, key);
+
+	m->counts->passed += old.p && ranges_done(m) && !m->ledger[number_of(m, old)];
+	if (old.p && ranges_done(m) && !m->ledger[number_of(m, old)])
+		return;
+	m->ledger[k] = m->again[k] = m->maybe_rereads = true;
+	m->counts->rereads++;
 }
 
 static void keep_rereads(struct model *m)
@@ -76,7 +93,6 @@ static void keep_rereads(struct model *m)
 	if (!m->loading || !splice_has_rereads(m->table))
 		return;
 	splice_take_rereads(m->table, take_key, m);
-	m->maybe_rereads = true;
 }
 
 /* Keys that were not read after all are still to be read. */
@@ -155,14 +171,6 @@ static void leave_load(struct model *m)
 		w->locked = false;
 		w->state = IDLE;
 	}
-}
-
-static bool ranges_done(const struct model *m)
-{
-	for (int i = 0; i < m->nranges; i++)
-		if (!m->ranges[i].done)
-			return false;
-	return true;
 }
 
 /* --- workers --- */

@@ -390,6 +390,17 @@ static void one_transaction(void **state)
 	assert_int_equal(ledger_apply(s, NULL, 0, &err), 0);
 }
 
+static bool put_keys(const char *name, const struct str *keys, size_t n, const struct str *old)
+{
+	struct ledger_reread put[3];
+	bool any;
+
+	for (size_t i = 0; i < n; i++)
+		put[i] = (struct ledger_reread){ keys[i], old ? *old : (struct str){ NULL, 0 } };
+	assert_int_equal(ledger_put_rereads(s, STR("public"), str_z(name), put, n, &any, &err), 0);
+	return any;
+}
+
 static void rereads(void **state)
 {
 	const struct str keys[] = { STR("\x02\x00"), STR(""), STR("\x02\x00z") };
@@ -398,9 +409,9 @@ static void rereads(void **state)
 
 	(void)state;
 	put_orders();
-	assert_int_equal(ledger_put_rereads(s, STR("public"), STR("or'ders"), keys, 3, &err), 0);
-	assert_int_equal(ledger_put_rereads(s, STR("public"), STR("or'ders"), keys, 1, &err), 0);
-	assert_int_equal(ledger_put_rereads(s, STR("public"), STR("others"), keys, 1, &err), 0);
+	put_keys("or'ders", keys, 3, NULL);
+	put_keys("or'ders", keys, 1, NULL);
+	put_keys("others", keys, 1, NULL);
 	reopen();
 	assert_int_equal(ledger_get_rereads(s, "public", "or'ders", 2, &got, &n, &err), 0);
 	assert_int_equal(n, 2);
@@ -413,7 +424,7 @@ static void rereads(void **state)
 	assert_int_equal(t.nrereads, 3);
 	ledger_table_release(&t);
 	/* One that is asked for again meanwhile stays. */
-	assert_int_equal(ledger_put_rereads(s, STR("public"), STR("or'ders"), keys, 1, &err), 0);
+	put_keys("or'ders", keys, 1, NULL);
 	assert_int_equal(ledger_drop_rereads(s, got, 2, &err), 0);
 	free(got);
 	assert_int_equal(ledger_get_rereads(s, "public", "or'ders", 9, &got, &n, &err), 0);
@@ -421,6 +432,16 @@ static void rereads(void **state)
 	assert_true(str_eq(got[0].key, keys[0]));
 	assert_int_equal(got[0].tries, 2);
 	assert_int_equal(ledger_drop_rereads(s, got, 1, &err), 0);
+	free(got);
+	/* A row that comes from a key that is not to be read again is whole. */
+	const struct str moved = STR("moved");
+
+	assert_false(put_keys("or'ders", &moved, 1, &keys[1]));
+	assert_true(put_keys("or'ders", &moved, 1, &keys[2]));
+	assert_int_equal(ledger_get_rereads(s, "public", "or'ders", 9, &got, &n, &err), 0);
+	assert_int_equal(n, 2);
+	assert_true(str_eq(got[1].key, moved));
+	assert_int_equal(ledger_drop_rereads(s, got + 1, 1, &err), 0);
 	free(got);
 	assert_int_equal(ledger_get_rereads(s, "public", "or'ders", 9, &got, &n, &err), 0);
 	assert_int_equal(n, 1);
