@@ -17,6 +17,7 @@
 
 #undef fail /* cmocka's; error.h has its own */
 #include "../../agent/agent.h"
+#include "../../agent/snapshot.h"
 #include "avro.h"
 #include "log.h"
 
@@ -457,11 +458,14 @@ static void open_agent(struct agent *a, const struct config *c)
 static bool run_agent(int ms, char *text, size_t n)
 {
 	struct agent a;
+	struct error err;
 
 	open_agent(&a, make_config());
 	for (size_t i = 0; i < SINKS; i++)
 		deliver_start(a.sinks[i]);
 	a.writer = writer_start(&a, 1 << 20);
+	a.snapshot = snapshot_start(&a, &err);
+	assert_non_null(a.snapshot);
 	a.reader = reader_start(&a);
 	for (int waited = 0; !a.stopping && (ms < 0 || waited < ms); waited++)
 		usleep(1000);
@@ -470,6 +474,7 @@ static bool run_agent(int ms, char *text, size_t n)
 		deliver_has_stopped(a.sinks[i], text, n);
 	agent_stop(&a);
 	reader_join(a.reader);
+	snapshot_join(a.snapshot);
 	writer_stop(a.writer);
 	spool_wake(a.spool);
 	for (size_t i = 0; i < SINKS; i++)

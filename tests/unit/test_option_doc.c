@@ -48,7 +48,7 @@ static void the_sample_parses(void **state)
 	if (!c)
 		fail_msg("%s", err.text);
 	assert_string_equal(c->pipeline.name, "erp");
-	assert_int_equal(c->nsinks, 3);
+	assert_int_equal(c->nsinks, 4);
 	config_free(c);
 }
 
