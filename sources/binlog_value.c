@@ -513,7 +513,7 @@ static bool give_bits(const struct binlog_field *f, struct cursor *c, struct val
 	unsigned over = f->meta & 0xff; /* bits in the first byte, 0: all of them */
 
 	out->s = get_bytes(c, f->size);
-	return !out->s.n || !over || !((uint8_t)out->s.p[0] >> over);
+	return !out->s.p || !out->s.n || !over || !((uint8_t)out->s.p[0] >> over);
 }
 
 /* What is not so common that its place in the first switch pays; -1: error set. */
