@@ -73,21 +73,24 @@ static void choose_carried(struct copier *c)
 	}
 }
 
+/* Whoever writes holds a lock of its own id. */
 static int read_horizon(struct copier *c, struct error *err)
 {
+	AUTO(buf) struct buf sql = { 0 };
 	struct pg_snapshot s;
-	AUTO(PGresult)
-	PGresult *r =
-		pg_ask(&c->ask, "cannot take a snapshot",
-		       c->server.version >= 130000 ? "SELECT pg_catalog.pg_current_snapshot()"
-						   : "SELECT pg_catalog.txid_current_snapshot()",
-		       err);
+
+	buf_addf(&sql,
+		 "SELECT pg_catalog.%s(), (SELECT pg_catalog.string_agg("
+		 "l.transactionid::pg_catalog.text, ',') FROM pg_catalog.pg_locks l"
+		 " WHERE l.locktype = 'transactionid' AND l.granted)",
+		 c->server.version >= 130000 ? "pg_current_snapshot" : "txid_current_snapshot");
+	AUTO(PGresult) PGresult *r = pg_ask(&c->ask, "cannot take a snapshot", buf_z(&sql), err);
 
 	if (!r)
 		return -1;
 	if (!pg_snapshot_parse(pg_get(r, 0, 0), &s))
 		return fail(err, ERR_FATAL, "not a snapshot: %.100s", PQgetvalue(r, 0, 0));
-	c->horizon = s.xmax;
+	c->horizon = pg_snapshot_horizon(&s, pg_get(r, 0, 1));
 	return 0;
 }
 

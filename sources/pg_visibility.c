@@ -82,10 +82,21 @@ struct visibility *pg_visibility_exact(uint64_t consistent_point)
 	return v;
 }
 
-/* The log has the lower 32 bits; ids that live at one time lie within 2^31 of each other. */
-static uint64_t widen(uint32_t xid, uint64_t near)
+uint64_t pg_xid_widen(uint32_t xid, uint64_t near)
 {
 	return near + (uint64_t)(int64_t)(int32_t)(xid - (uint32_t)near);
+}
+
+uint64_t pg_snapshot_horizon(const struct pg_snapshot *s, const char *locks)
+{
+	uint64_t horizon = s->xmax, xid;
+
+	while (locks && *locks && number(&locks, strchr(locks, ',') ? ',' : '\0', &xid)) {
+		xid = pg_xid_widen((uint32_t)xid, s->xmax) + 1;
+		if (xid > horizon)
+			horizon = xid;
+	}
+	return horizon;
 }
 
 bool pg_visibility_sees(const struct visibility *v, const struct change *begin)
@@ -94,7 +105,7 @@ bool pg_visibility_sees(const struct visibility *v, const struct change *begin)
 		return begin->pos.offset < v->place;
 	if ((uint32_t)begin->xid == 0) /* a message of no transaction */
 		return false;
-	uint64_t id = widen((uint32_t)begin->xid, v->xmax);
+	uint64_t id = pg_xid_widen((uint32_t)begin->xid, v->xmax);
 
 	if (id < v->xmin)
 		return true;

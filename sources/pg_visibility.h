@@ -14,6 +14,14 @@
 struct pg_snapshot { uint64_t xmin, xmax; const char *open; };	/* open: borrows the list's text */
 bool pg_snapshot_parse(const char *text, struct pg_snapshot *out);
 
+/* The log, pg_locks and others have the lower 32 bits of an id; ids that live at one time lie within 2^31 of each other. */
+uint64_t pg_xid_widen(uint32_t xid, uint64_t near);
+/*
+ * The least id that no transaction has yet that is under way: a snapshot's xmax is only behind the last one that ended.
+ * locks: the ids of which pg_locks has locks, "727,730"; NULL: none.
+ */
+uint64_t pg_snapshot_horizon(const struct pg_snapshot *s, const char *locks);
+
 /*
  * standby: its snapshots do not list what is open, so nothing from xmin on counts as visible.  end: the
  * log's end when the snapshot had been taken, as the log's reader sees it (pg_lsn_page_start).

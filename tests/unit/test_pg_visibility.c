@@ -87,6 +87,20 @@ static void test_around_the_wraparound(void **state)
 	pg_visibility_free(v);
 }
 
+/* Transaction 727 is open, the first after the last that ended: the snapshot's xmax is no further. */
+static void test_horizon(void **state)
+{
+	struct pg_snapshot s;
+
+	(void)state;
+	assert_true(pg_snapshot_parse("727:727:", &s));
+	assert_int_equal(pg_snapshot_horizon(&s, NULL), 727);
+	assert_int_equal(pg_snapshot_horizon(&s, "727"), 728);
+	assert_int_equal(pg_snapshot_horizon(&s, "700,731,728"), 732);
+	assert_true(pg_snapshot_parse("4294967290:4294967295:", &s));
+	assert_int_equal(pg_snapshot_horizon(&s, "4294967290,3"), UINT64_C(4294967300));
+}
+
 /* On a standby nothing says what is open: from xmin on nothing counts. */
 static void test_standby(void **state)
 {
@@ -145,6 +159,7 @@ int main(void)
 		cmocka_unit_test(test_snapshot_text),
 		cmocka_unit_test(test_in_progress),
 		cmocka_unit_test(test_around_the_wraparound),
+		cmocka_unit_test(test_horizon),
 		cmocka_unit_test(test_standby),
 		cmocka_unit_test(test_reached),
 		cmocka_unit_test(test_exact),
