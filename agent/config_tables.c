@@ -90,8 +90,8 @@ static const struct option snapshot[] = {
 		 "that is added later; never: only changes are delivered, until `tailrace snapshot "
 		 "start` asks for a table; only: as initial, and the run ends once all is loaded."),
 	OPT_INT(snapshot_config, chunk_rows, "chunk_rows", "20000", "1", "10000000", 0,
-		"Most rows that one transaction reads at the source; a sixteenth of memory is the "
-		"other limit."),
+		"Most rows that one transaction reads at the source; memory sets another "
+		"limit."),
 	OPT_INT(snapshot_config, workers, "workers", "2", "1", "64", 0,
 		"Connections that read tables at the same time, also parts of one large table; "
 		"fewer do while the source is busy."),
