@@ -55,6 +55,10 @@ crash-mysql: $(VENV)/ready	## the same with MariaDB and MySQL: binlogs rotated a
 model: $(BUILD)/unit/test_splice	## the splice of snapshots in two million random schedules
 	MODEL=1000000 $<
 
+crash-snapshot: $(VENV)/ready	## tables loaded between writers at full speed, with and without kills; ARGS=--short
+	@$(MAKE) --no-print-directory FAILPOINTS=1 all
+	$(VENV)/bin/python tests/crash/run_snapshot.py $(ARGS)
+
 compat: $(PROGRAM) $(VENV)/ready	## both protocols and integration tests against PostgreSQL 10 to 18
 	$(VENV)/bin/python tests/compat/run.py
 	POSTGRES_VERSIONS=10,11,12,13,14,15,16,17,18 $(PYTEST) -q -n 2 --dist worksteal tests/integration $(ARGS)
@@ -108,4 +112,4 @@ deb:			## a Debian package in build/
 
 include docs/docs.mk
 
-.PHONY: model sanitize coverage deb deps deps-test test integration crash crash-kafka crash-mysql crash-short compat compat-mysql fuzz bench demo lint cases debian-root
+.PHONY: model sanitize coverage deb deps deps-test test integration crash crash-kafka crash-mysql crash-snapshot crash-short compat compat-mysql fuzz bench demo lint cases debian-root

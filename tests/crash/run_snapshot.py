@@ -38,9 +38,9 @@ DOCS = 3000
 TABLES = (*workload_pg.TABLES, "docs")
 ROUNDS_OF_A_DATABASE = 10
 # (server, loads, loads with kills, standby)
-LONG = (("postgres15", 50, 50, None), ("postgres15", 10, 10, "120ms"), ("mariadb10.11", 20, 20, None),
-        ("mysql8.0", 20, 20, None))
-SHORT = (("postgres15", 2, 2, None), ("postgres15", 2, 2, "120ms"))
+LONG = (("postgres15", 50, 50, None), ("postgres15", 8, 8, "80ms"), ("mariadb10.11", 15, 15, None),
+        ("mysql8.0", 15, 15, None))
+SHORT = (("postgres15", 2, 2, None), ("postgres15", 1, 1, "80ms"))
 FIGURES = ("server", "standby", "loads", "with_kills", "kills", "in_the_middle", "transactions", "rows_loaded",
            "rows_compared", "seconds", "result")
 
@@ -126,7 +126,7 @@ class PostgresSide:
                                synchronous_commit="remote_apply" if on else "on")
 
     def writers(self, db, seed):
-        n = 6 if self.standby else 1    # of each kind; those that are delayed by the standby wait most of the time
+        n = 4 if self.standby else 1    # of each kind; those that are delayed by the standby wait most of the time
         connect = workload_pg.connector(db)
         return [workload_pg.Workload(connect, writers=n, seed=seed),
                 *(Docs(connect, i, seed, crash.Other.LOST, 0) for i in range(1, n + 1))]
@@ -221,6 +221,8 @@ class Loads:
         chunk, workers = self.random.choice((100, 300, 1000, 5000, 20000)), self.random.randint(1, 4)
         if kill:
             chunk = min(chunk, 1000)
+        if self.standby:
+            chunk = max(chunk, 1000)
         folder = self.folder / f"load{number}"
         tables = f"{self.side.schema_name}.*"
         self.agent = Agent(folder, db.url(), tables=tables, program=self.program, sinks=crash.sinks_of("both", folder),
@@ -356,9 +358,9 @@ def main():
             plan = (plan[0], args.loads, args.loads, plan[3])
         rows.append(crash.run_one(lambda folder: Loads(plan, args.program, args.seed, folder), title(plan[0], plan[3]),
                                   args.keep))
+        if not args.no_save:
+            results.save("crash-snapshot-short" if args.short else "crash-snapshot", {"seed": args.seed, "runs": rows})
     results.table(rows, FIGURES)
-    if not args.no_save:
-        results.save("crash-snapshot-short" if args.short else "crash-snapshot", {"seed": args.seed, "runs": rows})
     return 1 if any(r["result"] != "ok" for r in rows) else 0
 
 
