@@ -1,5 +1,6 @@
 """`tailrace snapshot` beside an agent that is down, and what is refused."""
 import json
+import shutil
 import sqlite3
 import time
 
@@ -232,3 +233,49 @@ def test_mode_only(pipeline, db):
     p.agent.process = None
     p.same("t", "u")
     assert listed(p)["state"] == "done"
+
+
+# --- what a crash leaves ---
+
+@pytest.fixture
+def halfway(pipeline, db):
+    """Killed in the middle of the first load of t; u is loaded."""
+    p = pipeline(ROWS, begin=False, snapshot={"mode": "initial", "chunk_rows": 50, "rate": 400, "workers": 1})
+    p.agent.start()
+    wait_for(lambda: p.agent.copy.exists() and p.sqlite("select 1 from sqlite_master where name = 't'")
+             and p.sqlite("select count(*) from t")[0][0] >= 200, 40, "some rows")
+    p.agent.kill()
+    assert p.sqlite("select count(*) from t")[0][0] < 3000
+    db.sql("update t set s = 'changed' where id % 7 = 0")
+    db.sql("delete from t where id % 11 = 0")
+    p.agent.set("snapshot", rate=0)
+    return p
+
+
+def test_a_kill_costs_a_chunk(halfway):
+    p = halfway
+    before = listed(p)["rows"]
+    p.agent.until_idle()
+    done = listed(p)
+    assert done["state"] == "done" and done["rows"] <= 3000 and before >= 150
+    p.same("t", "u")
+    read = [r["after"]["id"] for r in p.records("public.t") if r["op"] == "r"]
+    assert len(read) - len(set(read)) <= 50 * 2  # what was in flight, no more
+
+
+def test_a_lost_ledger(halfway):
+    """state.db is gone: the sinks' checkpoints say which table was being loaded, and that alone is loaded again."""
+    p = halfway
+    for name in ("state.db", "state.db-journal"):
+        (p.agent.state_dir / name).unlink(missing_ok=True)
+    p.agent.until_idle()
+    assert listed(p)["state"] == "done"
+    p.same("t", "u")
+
+
+def test_a_lost_state_folder(halfway):
+    p = halfway
+    shutil.rmtree(p.agent.state_dir)
+    p.agent.until_idle()
+    assert listed(p)["state"] == "done"
+    p.same("t", "u")
