@@ -353,7 +353,8 @@ static int check_captured(struct mysql_checking *c, struct captured *x, struct e
 		mysql_finding(c, "tables", SEVERITY_ERROR, "source.tables", why.text, NULL, NULL);
 	if (mysql_schema_columns(c->conn, &c->server, &x->list, x->wanted, err) ||
 	    check_each(c, x, err) || check_cascades(c, x, err) || check_generated(c, x, err) ||
-	    check_labels(c, x, err))
+	    check_labels(c, x, err) ||
+	    mysql_check_snapshot(c, x->list.items, x->wanted, x->list.n, err))
 		return -1;
 	return check_filters(c, x, err);
 }

@@ -261,6 +261,8 @@ static bool is_integer(const struct mysql_shape *s, bool *is_unsigned)
 	const struct column *c = s->draft.nkey ? &s->draft.columns[s->draft.key[0]] : NULL;
 
 	*is_unsigned = c && c->type == COL_UINT64;
+	if (c && str_eqz(c->native, "year")) /* not every number is one */
+		return false;
 	return c && (c->type == COL_INT32 || c->type == COL_INT64 || c->type == COL_UINT64);
 }
 

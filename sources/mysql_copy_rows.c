@@ -7,6 +7,7 @@
  * literals of the column's own character set, so that its collation compares them.  An ENUM is compared by its number,
  * which is its order; a SET through a CAST, as all its 64 bits count.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -278,12 +279,6 @@ static void put_integer(struct buf *out, bool is_unsigned, int64_t v)
 		buf_addf(out, "%" PRId64, v);
 }
 
-/* As a string: the number 0 would be taken for 2000. */
-static void put_year(struct buf *out, int64_t v)
-{
-	buf_addf(out, "'%04" PRId64 "'", v);
-}
-
 static void literal(const struct mysql_shape *s, size_t i, const struct mysql_datum *d,
 		    struct buf *out)
 {
@@ -310,7 +305,7 @@ static void literal(const struct mysql_shape *s, size_t i, const struct mysql_da
 		put_integer(out, f->is_unsigned, d->i);
 		return;
 	case CELL_YEAR:
-		put_year(out, year(d->i));
+		put_integer(out, false, year(d->i));
 		return;
 	case CELL_DECIMAL:
 		buf_add(out, d->p, d->n);
@@ -442,10 +437,7 @@ static void put_value(const struct mysql_shape *s, size_t i, const struct value 
 		return;
 	case COL_INT32:
 	case COL_INT64:
-		if (form(s, i) == CELL_YEAR)
-			put_year(out, v->i);
-		else
-			put_integer(out, false, v->i);
+		put_integer(out, false, v->i);
 		return;
 	case COL_DECIMAL:
 		decimal_format(v->s, c->scale, out);
@@ -493,11 +485,10 @@ struct key {
 
 static int fail_key(const struct mysql_shape *s, struct error *err)
 {
-	return fail(err, ERR_REJECT,
-		    "the key of table %.*s.%.*s was altered while it was loaded; run tailrace "
-		    "snapshot start %.*s.%.*s to load it anew",
-		    STR_FMT(s->draft.schema), STR_FMT(s->draft.name), STR_FMT(s->draft.schema),
-		    STR_FMT(s->draft.name));
+	(void)fail(err, ERR_RETRY, "the key of table %.*s.%.*s was altered while it was loaded",
+		   STR_FMT(s->draft.schema), STR_FMT(s->draft.name));
+	err->code = ESTALE;
+	return -1;
 }
 
 static int parse_key(const struct mysql_shape *s, const char *text, struct arena *a,
@@ -520,14 +511,16 @@ static int parse_key(const struct mysql_shape *s, const char *text, struct arena
 	return out->n ? 0 : fail_key(s, err);
 }
 
-static void put_column(const struct mysql_shape *s, size_t k, struct buf *out)
+/* What is compared with a literal.  A YEAR would take 0 for 2000, and a SET be compared as a double. */
+static void put_column(const struct mysql_shape *s, size_t k, struct str with, struct buf *out)
 {
 	size_t i = s->draft.key[k];
+	bool number = form(s, i) == CELL_SET || (form(s, i) == CELL_YEAR && str_eqz(with, "0"));
 	AUTO(free) char *name = xstrndup(s->draft.columns[i].name.p, s->draft.columns[i].name.n);
 
-	buf_adds(out, form(s, i) == CELL_SET ? "CAST(" : "");
+	buf_adds(out, number ? "CAST(" : "");
 	mysql_name(out, name);
-	buf_adds(out, form(s, i) == CELL_SET ? " AS UNSIGNED)" : "");
+	buf_adds(out, number ? " AS UNSIGNED)" : "");
 }
 
 /* (a > 1 OR (a = 1 AND (b > 2))); upto: < but for the last, <=. */
@@ -538,12 +531,12 @@ static void put_bound(const struct mysql_shape *s, const struct key *key, bool u
 		bool last = k + 1 == key->n;
 
 		buf_adds(out, k ? " AND (" : "(");
-		put_column(s, k, out);
+		put_column(s, k, key->parts[k], out);
 		buf_addf(out, " %s %.*s", !upto ? ">" : last ? "<=" : "<", STR_FMT(key->parts[k]));
 		if (last)
 			break;
 		buf_adds(out, " OR (");
-		put_column(s, k, out);
+		put_column(s, k, key->parts[k], out);
 		buf_addf(out, " = %.*s", STR_FMT(key->parts[k]));
 	}
 	for (size_t k = 0; k < key->n; k++)
@@ -569,9 +562,11 @@ static int put_range(const struct mysql_shape *s, const struct copy_range *r, co
 	for (size_t k = 0; r->key && k < s->draft.nkey; k++) {
 		buf_adds(out, *join);
 		*join = " AND ";
-		put_column(s, k, out);
-		buf_adds(out, " = ");
-		value_literal(s, s->draft.key[k], &r->key[k], out);
+		AUTO(buf) struct buf with = { 0 };
+
+		value_literal(s, s->draft.key[k], &r->key[k], &with);
+		put_column(s, k, (struct str){ with.p, with.n }, out);
+		buf_addf(out, " = %s", buf_z(&with));
 	}
 	return 0;
 }
