@@ -7,6 +7,7 @@
  * literals of the column's own character set, so that its collation compares them.  An ENUM is compared by its number,
  * which is its order; a SET through a CAST, as all its 64 bits count.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -484,11 +485,10 @@ struct key {
 
 static int fail_key(const struct mysql_shape *s, struct error *err)
 {
-	return fail(err, ERR_REJECT,
-		    "the key of table %.*s.%.*s was altered while it was loaded; run tailrace "
-		    "snapshot start %.*s.%.*s to load it anew",
-		    STR_FMT(s->draft.schema), STR_FMT(s->draft.name), STR_FMT(s->draft.schema),
-		    STR_FMT(s->draft.name));
+	(void)fail(err, ERR_RETRY, "the key of table %.*s.%.*s was altered while it was loaded",
+		   STR_FMT(s->draft.schema), STR_FMT(s->draft.name));
+	err->code = ESTALE;
+	return -1;
 }
 
 static int parse_key(const struct mysql_shape *s, const char *text, struct arena *a,

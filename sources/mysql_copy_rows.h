@@ -24,7 +24,7 @@ char *mysql_copy_key(const struct mysql_shape *s, const struct mysql_datum *row)
 /* A key that has this literal for its first column, malloced. */
 char *mysql_copy_bound(const struct mysql_shape *s, const char *literal);
 
-/* The SELECT of a range; limit 0: all.  ERR_REJECT when a key is of a table that had another key. */
+/* The SELECT of a range; limit 0: all.  ERR_RETRY, ESTALE when a key is of a table that had another key. */
 MUST_CHECK int mysql_copy_sql(const struct mysql_shape *s, const char *where, const struct copy_range *range, int64_t limit,
 			      struct buf *out, struct error *err);
 
