@@ -31,8 +31,6 @@ struct findings;
 struct source_start {
 	struct checkpoint	oldest;		/* the oldest place the source can still give: resume only matters */
 	bool			created;	/* the slot was made just now: oldest is the very start */
-	bool			filled;		/* created, and a selected table held rows before that place */
-	char			filled_table[256];	/* "public.orders": the first such table */
 };
 
 /* Measured at most every second or so, never waited for; unknown numbers are -1. */

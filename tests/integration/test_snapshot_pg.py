@@ -262,7 +262,7 @@ def test_a_table_without_a_key(load, db):
 
 @pytest.mark.versions(10, 18)
 def test_a_table_without_a_key_between_writers(load, db):
-    """What is written before the place of the read is in the read, and not twice in the copy."""
+    """EDGE 54: what is written before the place of the read is in the read, and not twice in the copy."""
     db.script("create table t (a int, b text); alter table t replica identity full;"
               " insert into t select g % 50, 'there' from generate_series(1, 500) g")
     stop = threading.Event()
@@ -311,7 +311,7 @@ def loaded(p, *tables, timeout=30):
 
 
 def test_an_open_transaction_is_waited_for(load, db):
-    """Open when the agent looks at the tables: it may have changes that are not streamed. It is named."""
+    """EDGE 19: open when the agent looks at the tables: it may have changes that are not streamed. It is named."""
     db.script("create table t (id int primary key, s text); insert into t select g, 'x' from generate_series(1, 100) g;"
               " create table other (id int primary key)")
     p = load(begin=False)
