@@ -5,7 +5,8 @@
  * SIGKILL at the third passing of "published"; "kafka_sent=STOP" puts it to sleep there by SIGSTOP;
  * "spool_write=ENOSPC:2" makes the second call fail so.
  * Steps: appended synced published written committed acknowledged renamed segment_removed;
- * kafka_sent: everything is at the brokers but the end of the transaction.
+ * kafka_sent: everything is at the brokers but the end of the transaction; sql_chunk: some of an SQL target's
+ * transaction is sent; sql_saved: all but COMMIT.
  */
 #ifndef FAILPOINT_H
 #define FAILPOINT_H

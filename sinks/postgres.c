@@ -352,6 +352,7 @@ static void name_place(struct sql_sink *k, struct sql_place *p, const struct tab
 static const struct sql_dialect dialect = {
 	.name = "postgres",
 	.quote = '"',
+	.no_nul = true,
 	.longest_name = 63,
 	.run = postgres_run,
 	.checkpoint = postgres_checkpoint,

@@ -75,6 +75,32 @@ static int check_values(struct apply *a, struct value *values, struct error *err
 	return 0;
 }
 
+/* Text with NULs where the target has none of it: its text shows them as \\0. */
+static bool hide_nuls(struct apply *a, struct value *values)
+{
+	const struct table *t = a->v->table;
+	bool found = false;
+
+	for (size_t i = 0; a->k->dialect->no_nul && i < t->ncolumns; i++) {
+		struct value *v = &values[i];
+		bool is_text = t->columns[i].type == COL_TEXT || t->columns[i].type == COL_JSON;
+		size_t n = 0;
+
+		if (!is_text || v->state != VALUE_SET || !memchr(v->s.p, '\0', v->s.n))
+			continue;
+		char *shown = arena_alloc(&a->k->arena, 2 * v->s.n);
+
+		for (size_t j = 0; j < v->s.n; j++) {
+			if (!v->s.p[j])
+				shown[n++] = '\\';
+			shown[n++] = v->s.p[j] ? v->s.p[j] : '0';
+		}
+		*v = (struct value){ .state = VALUE_UNREPRESENTABLE, .s = { shown, n } };
+		found = true;
+	}
+	return found;
+}
+
 static int need_key(const struct table *t, struct str key, struct arena *arena,
 		    const struct value **out, struct error *err)
 {
@@ -113,7 +139,9 @@ static int read_after(struct apply *a, struct error *err)
 		break;
 	}
 	a->c.item.after = values;
-	return e->unrepresentable.n ? check_values(a, values, err) : 0;
+	if (hide_nuls(a, values) || e->unrepresentable.n)
+		return check_values(a, values, err);
+	return 0;
 }
 
 static bool has_full_before(const struct event *e, const struct table *t)
@@ -131,8 +159,11 @@ static int read_before(struct apply *a, struct error *err)
 	struct value *values = arena_alloc(&a->k->arena, (t->ncolumns + 1) * sizeof *values);
 
 	a->c.item.before = values;
-	return avro_get_row(e->before, t, e->absent_before, e->unrepresentable_before, &a->k->arena,
-			    values, err);
+	if (avro_get_row(e->before, t, e->absent_before, e->unrepresentable_before, &a->k->arena,
+			 values, err))
+		return -1;
+	hide_nuls(a, values);
+	return 0;
 }
 
 /* The event's old and new row, typed. */

@@ -82,9 +82,15 @@ static const struct value *merge(const struct sql_batch_rules *r, const struct v
 /* Does the event's old row mean the top, rather than the base that it covers? */
 static bool means_top(const struct sql_slot *s, const struct sql_change *c)
 {
-	if (!s->has_top || s->base == BASE_GONE || !c->full_before || !s->image.p)
+	if (!s->has_top || !c->full_before || !s->image.p)
 		return s->has_top;
 	return str_eq(s->image, c->e->before);
+}
+
+/* A second row that stood under the key at the target: one was sent over the other earlier. */
+static bool second_base(const struct sql_slot *s, const struct sql_change *c)
+{
+	return c->full_before && s->base == BASE_GONE && !means_top(s, c);
 }
 
 static void put_top(struct sql_slot *s, const struct sql_change *c, bool fresh)
@@ -141,6 +147,8 @@ static enum sql_added add_delete(struct sql_batch *b, const struct sql_batch_rul
 {
 	struct sql_slot *s = slot_get(b, c->e->key);
 
+	if (second_base(s, c))
+		return SQL_AGAIN;
 	if (!r->soft) {
 		take_away(s, c);
 		return SQL_ADDED;
@@ -169,11 +177,11 @@ static enum sql_added move(struct sql_batch *b, const struct sql_batch_rules *r,
 			return old->base == BASE_GONE ? SQL_MISSING : SQL_ALONE;
 		whole.item.after = merge(r, c->item.after, old->top.after);
 	}
-	if (covers(slot_get(b, c->e->key), c))
+	if (second_base(old, c) || covers(slot_get(b, c->e->key), c))
 		return SQL_AGAIN;
 	old = slot_get(b, c->e->old_key);
 
-	bool fresh = means_top(old, c) && old->fresh;
+	bool fresh = means_top(old, c) && old->fresh && !c->full_before;
 
 	take_away(old, c);
 
@@ -192,6 +200,8 @@ static enum sql_added add_update(struct sql_batch *b, const struct sql_batch_rul
 	struct sql_slot *s = slot_get(b, c->e->key);
 	bool top = means_top(s, c);
 
+	if (second_base(s, c))
+		return SQL_AGAIN;
 	if (s->has_top && !top)
 		return SQL_ALONE; /* both rows live on under one key for now */
 	if (!c->partial) {

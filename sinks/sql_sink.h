@@ -104,6 +104,7 @@ struct sql_dialect {
 	char		quote;
 	bool		ddl_commits;		/* DDL ends the transaction (MySQL) */
 	bool		folds;			/* names that differ in case only are one */
+	bool		no_nul;			/* text cannot hold a NUL */
 	size_t		longest_name;		/* bytes of an identifier */
 	/* DDL and transaction control: no parameters, no result. */
 	MUST_CHECK int (*run)(struct sql_sink *k, const char *sql, struct error *err);

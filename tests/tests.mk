@@ -52,6 +52,10 @@ crash-mysql: $(VENV)/ready	## the same with MariaDB and MySQL: binlogs rotated a
 	@$(MAKE) --no-print-directory FAILPOINTS=1 all
 	$(VENV)/bin/python tests/crash/run_mysql.py $(ARGS)
 
+crash-sql: $(VENV)/ready	## the same with a database as the target, which is killed too; ARGS=--short
+	@$(MAKE) --no-print-directory FAILPOINTS=1 all
+	$(VENV)/bin/python tests/crash/run_sql.py $(ARGS)
+
 model: $(BUILD)/unit/test_splice	## the splice of snapshots in two million random schedules
 	MODEL=1000000 $<
 
@@ -112,4 +116,4 @@ deb:			## a Debian package in build/
 
 include docs/docs.mk
 
-.PHONY: model sanitize coverage deb deps deps-test test integration crash crash-kafka crash-mysql crash-snapshot crash-short compat compat-mysql fuzz bench demo lint cases debian-root
+.PHONY: model sanitize coverage deb deps deps-test test integration crash crash-kafka crash-mysql crash-snapshot crash-short compat compat-mysql fuzz bench demo lint cases debian-root crash-sql

@@ -18,6 +18,7 @@ is VmHWM, which starts at exec; CPU time is the process's own, as wait4() gives 
     debezium     the peer: the same log by Debezium in Kafka Connect, exactly-once on
     latency      from the source's commit to a read_committed consumer, beside a bare producer and Debezium
     broker-down  files with and without a Kafka sink whose broker is down; then that one catches up
+    postgres-target  catch-up into a second PostgreSQL beside the server's own subscription, in turn
     mysql-files  MariaDB into Avro files beside `mariadb-binlog -R --raw`; one transaction of 2 GB
     mysql-kafka  MySQL into Kafka beside Debezium and beside a bare transactional producer
 """
@@ -40,18 +41,21 @@ import fastavro                                     # noqa: E402
 from tests.bench.kafka import KafkaParts                  # noqa: E402
 from tests.bench.measure import MB, Measured, records_in, row_of    # noqa: E402
 from tests.bench.mysql import MysqlParts                  # noqa: E402
+from tests.bench.targets import TargetParts               # noqa: E402
 from tests.lib import results                             # noqa: E402
 from tests.lib.agent import Agent, PROGRAM, wait_for      # noqa: E402
 from tests.lib.judge import position                      # noqa: E402
 from tests.lib.pg import Postgres, lsn_number             # noqa: E402
 
 PARTS = ("files", "sqlite", "huge", "down", "independent", "kafka", "debezium", "latency", "broker-down",
-         "mysql-files", "mysql-kafka")
+         "postgres-target", "mysql-files", "mysql-kafka")
 SETTINGS = {"shared_buffers": "'512MB'", "max_wal_size": "'4GB'", "logical_decoding_work_mem": "'256MB'",
             "wal_sender_timeout": "0"}
 
 
-class Bench(KafkaParts, MysqlParts):
+class Bench(KafkaParts, MysqlParts, TargetParts):
+    root = ROOT
+
     def __init__(self, args, folder):
         super().__init__()
         self.args, self.folder = args, Path(folder)
@@ -105,12 +109,12 @@ class Bench(KafkaParts, MysqlParts):
         self.drop_slot(db, slot)
         return run
 
-    def agent(self, db, sinks, **sections):
+    def agent(self, db, sinks, more=None, **sections):
         slot = self.slot(db)
         folder = self.folder / slot
         settings = {"files": {"type": "files", "path": folder / "lake"},
                     "sqlite": {"type": "sqlite", "path": folder / "copy.db"},
-                    "stuck": {"type": "sqlite", "path": folder / "stuck.db"}}
+                    "stuck": {"type": "sqlite", "path": folder / "stuck.db"}, **(more or {})}
         if "kafka" in sinks:
             settings["kafka"] = {"type": "kafka", "brokers": self.broker.address}
         sections.setdefault("source", {}).update(slot=slot, publication=db.name)
