@@ -123,18 +123,34 @@ static const struct mysql_column *column_of(const struct mysql_table *def,
 }
 
 /* The server's own column of a long UNIQUE index: in the log, in no table that anybody sees. */
-static bool is_hidden(const struct column *c, bool mariadb)
+static bool is_row_hash(const struct column *c)
 {
 	static const char prefix[] = "DB_ROW_HASH_";
 	size_t n = sizeof prefix - 1;
 
-	return mariadb && c->name.n > n && memcmp(c->name.p, prefix, n) == 0;
+	return c->name.n > n && memcmp(c->name.p, prefix, n) == 0;
+}
+
+/*
+ * MySQL 8.0.13 to 8.0.17: what serves an index over an expression, named by an MD5, is in maps and never in rows.  (A
+ * column of the user's with such a name is in rows: binlog_rows_decode() sees that.)
+ */
+static bool is_expression(const struct column *c, uint32_t version)
+{
+	size_t n = 0;
+
+	if (version < 8000013 || version > 8000017 || c->name.n != 32)
+		return false;
+	while (n < 32 && memchr("0123456789abcdef", c->name.p[n], 16))
+		n++;
+	return n == 32;
 }
 
 /* Takes the hidden ones out of `columns`; what is left is the table. */
 static const struct table *make_table(struct binlog_plans *p, struct binlog_plan *plan,
 				      const struct binlog_map *m, struct column *columns,
-				      bool mariadb, struct error *err)
+				      const struct binlog_format *format, bool mariadb,
+				      struct error *err)
 {
 	struct arena *a = &plan->arena;
 	uint16_t *key = arena_zalloc(a, m->ncolumns * sizeof *key);
@@ -142,7 +158,10 @@ static const struct table *make_table(struct binlog_plans *p, struct binlog_plan
 
 	plan->place = arena_zalloc(a, m->ncolumns * sizeof *plan->place);
 	for (size_t i = 0; i < m->ncolumns; i++) {
-		bool hidden = is_hidden(&columns[i], mariadb);
+		bool expression = !mariadb && is_expression(&columns[i], format->version);
+		bool hidden = expression || (mariadb && is_row_hash(&columns[i]));
+
+		plan->expressions = plan->expressions || expression;
 
 		plan->place[i] = hidden ? PLAN_HIDDEN : (uint16_t)draft.ncolumns;
 		if (!hidden)
@@ -158,10 +177,12 @@ static const struct table *make_table(struct binlog_plans *p, struct binlog_plan
 	return tables_define(p->config->tables, &draft, err);
 }
 
-/* old: MySQL before 8.0, which prints the double 1 of a document as 1. */
 static int compile(struct binlog_plans *p, struct binlog_plan *plan, const struct binlog_map *m,
-		   const struct position *at, bool mariadb, bool old, struct error *err)
+		   const struct position *at, const struct binlog_format *format, bool mariadb,
+		   struct error *err)
 {
+	/* MySQL before 8.0 prints the double 1 of a document as 1. */
+	bool old = !mariadb && format->server[0] == '5';
 	const struct mysql_table *def;
 	struct arena *a = &plan->arena;
 
@@ -177,7 +198,7 @@ static int compile(struct binlog_plans *p, struct binlog_plan *plan, const struc
 			return -1;
 		plan->fields[i].json_bare = old;
 	}
-	plan->table = make_table(p, plan, m, columns, mariadb, err);
+	plan->table = make_table(p, plan, m, columns, format, mariadb, err);
 	return plan->table ? 0 : -1;
 }
 
@@ -201,7 +222,7 @@ static struct binlog_plan *plan_make(struct binlog_plans *p, const struct binlog
 	plan->name = m.name;
 	if (catalog->selected(catalog->ctx, m.db, m.name) &&
 	    (binlog_map_parse(&copy, format, &plan->arena, &m, err) ||
-	     compile(p, plan, &m, at, mariadb, !mariadb && format->server[0] == '5', err))) {
+	     compile(p, plan, &m, at, format, mariadb, err))) {
 		plan_free(plan);
 		return NULL;
 	}

@@ -19,6 +19,7 @@ struct binlog_plan {
 	struct binlog_field	*fields;	/* ncolumns, the map's */
 	size_t			ncolumns;
 	bool			plain;		/* field i is column i of the table, for all */
+	bool			expressions;	/* hidden are columns that no row has */
 	uint16_t		*place;		/* of field i among the table's columns; PLAN_HIDDEN: of none */
 	struct arena		arena;
 };
