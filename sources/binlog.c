@@ -36,6 +36,7 @@ void binlog_free(struct binlog *d)
 	if (!d)
 		return;
 	binlog_group_reset(d);
+	binlog_temporary_clear(&d->temporary);
 	binlog_plans_free(&d->plans);
 	gtid_set_free(d->set);
 	free(d->server);
@@ -47,6 +48,7 @@ int binlog_begin(struct binlog *d, bool mariadb, const struct mysql_resume *from
 		 const struct position *skip, struct error *err)
 {
 	binlog_group_reset(d);
+	binlog_temporary_clear(&d->temporary);
 	binlog_plans_forget(&d->plans, NULL, NULL); /* it may be another server */
 	gtid_set_free(d->set);
 	free(d->server);
@@ -204,6 +206,25 @@ static int on_statement(struct binlog *d, const struct mysql_statement_info *s, 
 	return 0;
 }
 
+/*
+ * Is it all about temporary tables?  Then it is nothing of ours.  The flag alone does not say so: in a routine it stays
+ * set for the statements that follow.
+ */
+static bool is_temporary(struct binlog *d, const struct binlog_event *e, uint32_t thread,
+			 const struct mysql_statement_info *s)
+{
+	if (s->temporary)
+		binlog_temporary_note(&d->temporary, thread, s);
+	if (s->temporary || !(e->flags & BINLOG_FLAG_THREAD) || !s->nitems ||
+	    (s->what != MYSQL_DDL && s->what != MYSQL_DML))
+		return false;
+	for (size_t i = 0; i < s->nitems; i++)
+		if (!binlog_temporary_has(&d->temporary, thread, s->items[i].db, s->items[i].table))
+			return false;
+	binlog_temporary_altered(&d->temporary, thread, s);
+	return true;
+}
+
 static void fold_names(const struct binlog *d, struct mysql_statement_info *s, struct arena *a)
 {
 	const struct binlog_catalog *catalog = &d->config.catalog;
@@ -235,6 +256,8 @@ static int on_query(struct binlog *d, const struct binlog_event *e, struct batch
 		mysql_statement_read(statement_text(&q, &b->arena), q.db, q.sql_mode, &b->arena,
 				     &s);
 	fold_names(d, &s, &b->arena);
+	if (is_temporary(d, e, q.thread, &s))
+		s.what = MYSQL_IGNORED;
 	return on_statement(d, &s, b, err);
 }
 
@@ -390,6 +413,8 @@ static int on_format(struct binlog *d, const struct binlog_event *e, struct erro
 	if (binlog_format_parse(e, &d->format, err))
 		return -1;
 	d->have_format = true;
+	if (d->format.started)
+		binlog_temporary_clear(&d->temporary);
 	d->mariadb = d->format.mariadb;
 	if (e->log_pos && d->end == BINLOG_FIRST)
 		d->end = e->log_pos;

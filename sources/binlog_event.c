@@ -225,7 +225,7 @@ static int format_read(const struct binlog_event *e, struct str body, struct bin
 	struct str server = get_bytes(&c, 50);
 
 	*out = (struct binlog_format){ 0 };
-	get_u32le(&c);
+	out->started = get_u32le(&c) != 0;
 	uint8_t header = get_u8(&c);
 	if (!server.p || c.bad)
 		return binlog_bad(e, err, "is truncated");

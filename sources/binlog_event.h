@@ -32,6 +32,7 @@ enum binlog_type {
 };
 const char *binlog_type_name(uint8_t type);	/* "Table_map"; "unknown" */
 
+#define BINLOG_FLAG_THREAD	0x04	/* a statement for which a temporary table was opened; in routines, also those after it */
 #define BINLOG_FLAG_ARTIFICIAL	0x20	/* made by the dump thread: not in the file */
 #define BINLOG_FLAG_IGNORABLE	0x80	/* whoever does not know the type may skip it */
 
@@ -41,6 +42,7 @@ struct binlog_format {
 	uint32_t	version;	/* 8.0.31: 8000031 */
 	bool		mariadb;
 	bool		checksum;	/* each event ends with a CRC-32, 4 bytes */
+	bool		started;	/* the first of a server's run */
 	uint8_t		post[256];	/* post-header length of type i + 1, npost of them */
 	size_t		npost;
 };

@@ -6,6 +6,7 @@
 
 #include "binlog_hold.h"
 #include "binlog_plan.h"
+#include "binlog_temporary.h"
 
 #define STATEMENT_TABLES 64	/* table maps of one statement */
 
@@ -61,6 +62,7 @@ struct binlog {
 	struct buf		replay_room;
 	struct binlog_payload	*payload;	/* being opened; NULL: none */
 	struct buf		payload_bytes;
+	struct binlog_temporary	temporary;
 	unsigned		hold_next;	/* groups after hold_at that are held too; 0: none is */
 	struct position		hold_at;	/* the last that the log took rows back of: it is read again, held */
 };

@@ -123,22 +123,39 @@ static const struct mysql_column *column_of(const struct mysql_table *def,
 }
 
 /* The server's own column of a long UNIQUE index: in the log, in no table that anybody sees. */
-static bool is_hidden(const struct column *c, bool mariadb)
+static bool is_row_hash(const struct column *c)
 {
 	static const char prefix[] = "DB_ROW_HASH_";
 	size_t n = sizeof prefix - 1;
 
-	return mariadb && c->name.n > n && memcmp(c->name.p, prefix, n) == 0;
+	return c->name.n > n && memcmp(c->name.p, prefix, n) == 0;
+}
+
+/*
+ * MySQL 8.0.13 to 8.0.17: what serves an index over an expression, named by an MD5, is in maps and never in rows.  (A
+ * column of the user's with such a name is in rows: binlog_rows_decode() sees that.)
+ */
+static bool is_expression(const struct column *c, uint32_t version)
+{
+	size_t n = 0;
+
+	if (version < 8000013 || version > 8000017 || c->name.n != 32)
+		return false;
+	while (n < 32 && memchr("0123456789abcdef", c->name.p[n], 16))
+		n++;
+	return n == 32;
 }
 
 void binlog_plan_draft(struct str db, struct str name, struct column *columns, size_t n,
-		       bool mariadb, uint16_t *place, struct arena *a, struct table *out)
+		       bool mariadb, uint32_t version, uint16_t *place, struct arena *a,
+		       struct table *out)
 {
 	uint16_t *key = arena_zalloc(a, n * sizeof *key);
 
 	*out = (struct table){ .schema = db, .name = name, .columns = columns, .key = key };
 	for (size_t i = 0; i < n; i++) {
-		bool hidden = is_hidden(&columns[i], mariadb);
+		bool hidden = mariadb ? is_row_hash(&columns[i])
+				      : is_expression(&columns[i], version);
 
 		place[i] = hidden ? PLAN_HIDDEN : (uint16_t)out->ncolumns;
 		if (!hidden)
@@ -152,10 +169,12 @@ void binlog_plan_draft(struct str db, struct str name, struct column *columns, s
 	}
 }
 
-/* old: MySQL before 8.0, which prints the double 1 of a document as 1. */
 static int compile(struct binlog_plans *p, struct binlog_plan *plan, const struct binlog_map *m,
-		   const struct position *at, bool mariadb, bool old, struct error *err)
+		   const struct position *at, const struct binlog_format *format, bool mariadb,
+		   struct error *err)
 {
+	/* MySQL before 8.0 prints the double 1 of a document as 1. */
+	bool old = !mariadb && format->server[0] == '5';
 	const struct mysql_table *def;
 	struct arena *a = &plan->arena;
 
@@ -174,8 +193,10 @@ static int compile(struct binlog_plans *p, struct binlog_plan *plan, const struc
 	struct table draft;
 
 	plan->place = arena_zalloc(a, m->ncolumns * sizeof *plan->place);
-	binlog_plan_draft(m->db, m->name, columns, m->ncolumns, mariadb, plan->place, a, &draft);
+	binlog_plan_draft(m->db, m->name, columns, m->ncolumns, mariadb, format->version,
+			  plan->place, a, &draft);
 	plan->plain = draft.ncolumns == m->ncolumns;
+	plan->expressions = !mariadb && !plan->plain;
 	plan->table = tables_define(p->config->tables, &draft, err);
 	return plan->table ? 0 : -1;
 }
@@ -200,7 +221,7 @@ static struct binlog_plan *plan_make(struct binlog_plans *p, const struct binlog
 	plan->name = m.name;
 	if (catalog->selected(catalog->ctx, m.db, m.name) &&
 	    (binlog_map_parse(&copy, format, &plan->arena, &m, err) ||
-	     compile(p, plan, &m, at, mariadb, !mariadb && format->server[0] == '5', err))) {
+	     compile(p, plan, &m, at, format, mariadb, err))) {
 		plan_free(plan);
 		return NULL;
 	}

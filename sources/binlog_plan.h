@@ -19,6 +19,7 @@ struct binlog_plan {
 	struct binlog_field	*fields;	/* ncolumns, the map's */
 	size_t			ncolumns;
 	bool			plain;		/* field i is column i of the table, for all */
+	bool			expressions;	/* hidden are columns that no row has */
 	uint16_t		*place;		/* of field i among the table's columns; PLAN_HIDDEN: of none */
 	struct arena		arena;
 };
@@ -41,10 +42,10 @@ void binlog_plans_forget(struct binlog_plans *p, const struct str *db, const str
 
 /*
  * The draft of the table that `n` columns of an image make, out of which the server's own hidden ones are taken;
- * place[i]: where column i is in it, or PLAN_HIDDEN.  Moves the columns; the key is in `a`, all else is borrowed.
+ * place[i]: where column i is in it, or PLAN_HIDDEN.  version: of a MySQL server whose maps these are; 0: as a query gives them.  Moves the columns; the key is in `a`, all else is borrowed.
  */
-void binlog_plan_draft(struct str db, struct str name, struct column *columns, size_t n, bool mariadb, uint16_t *place,
-		       struct arena *a, struct table *out);
+void binlog_plan_draft(struct str db, struct str name, struct column *columns, size_t n, bool mariadb,
+		       uint32_t version, uint16_t *place, struct arena *a, struct table *out);
 
 /*
  * Appends the changes of a rows event of a captured table.  Each is `like` with its own row, counted up in *rows;

@@ -212,6 +212,24 @@ static enum change_op op_of(enum binlog_rows_kind kind)
 	return CHANGE_UPDATE;
 }
 
+/* A column that was taken for one that no row has. */
+static int check_hidden(const struct binlog_plan *plan, const struct binlog_rows *rows,
+			struct error *err)
+{
+	for (size_t i = 0; plan->expressions && i < plan->ncolumns; i++)
+		if (plan->place[i] == PLAN_HIDDEN &&
+		    (bit(rows->present, i) || bit(rows->present_after, i)))
+			return fail(
+				err, ERR_FATAL,
+				"column %.*s of table %.*s.%.*s has the name of what MySQL 8.0.13 "
+				"to "
+				"8.0.17 make for an index over an expression: give it another, and "
+				"load the table anew",
+				STR_FMT(plan->fields[i].name), STR_FMT(plan->db),
+				STR_FMT(plan->name));
+	return 0;
+}
+
 int binlog_rows_decode(const struct binlog_plan *plan, const struct binlog_rows *rows,
 		       size_t max_row, const struct change *like, uint64_t *count, struct batch *b,
 		       struct error *err)
@@ -228,6 +246,8 @@ int binlog_rows_decode(const struct binlog_plan *plan, const struct binlog_rows 
 			    "is damaged",
 			    STR_FMT(plan->db), STR_FMT(plan->name),
 			    (unsigned long long)rows->ncolumns, plan->ncolumns);
+	if (check_hidden(plan, rows, err))
+		return -1;
 	while (c.p < c.end) {
 		const uint8_t *begin = c.p;
 

@@ -470,18 +470,19 @@ static void give_inet4(struct str stored, struct arena *a, struct value *out)
 }
 
 /* MariaDB's types of fixed size, whose zero bytes at the end are left out too. */
-static void give_fixed(const struct binlog_field *f, struct str s, struct arena *a,
+static bool give_fixed(const struct binlog_field *f, struct str s, struct arena *a,
 		       struct value *out)
 {
 	s = padded(f, s, a);
 	if (!s.p || s.n != f->size)
-		return;
+		return false;
 	if (f->how == CELL_UUID)
 		give_uuid(s, a, out);
 	else if (f->how == CELL_INET6)
 		give_inet6(s, a, out);
 	else
 		give_inet4(s, a, out);
+	return true;
 }
 
 int binlog_json_cell(const struct binlog_field *f, struct cursor *c, struct str *out,
@@ -551,7 +552,7 @@ static int give_other(const struct binlog_field *f, struct cursor *c, struct are
 	case CELL_UUID:
 	case CELL_INET4:
 	case CELL_INET6:
-		give_fixed(f, cell_bytes(f, c), a, out);
+		good = give_fixed(f, cell_bytes(f, c), a, out);
 		break;
 	default:
 		good = binlog_temporal(f, c, a, out);
@@ -662,7 +663,7 @@ int binlog_values(const struct binlog_field *f, size_t n, struct str nulls, stru
 			v->state = VALUE_NULL;
 			continue;
 		}
-		v->state = VALUE_SET;
+		*v = (struct value){ .state = VALUE_SET };
 		*at = i;
 		if (give(&f[i], c, a, v, err))
 			return -1;

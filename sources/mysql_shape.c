@@ -248,7 +248,7 @@ static int make_shape(struct mysql_shape *s, const struct mysql_table *t, bool m
 		if (binlog_field_make(&map, i, c, invalid_bytes, a, &columns[i], &fields[i], err))
 			return -1;
 	}
-	binlog_plan_draft(map.db, map.name, columns, t->ncolumns, mariadb, place, a, &s->draft);
+	binlog_plan_draft(map.db, map.name, columns, t->ncolumns, mariadb, 0, place, a, &s->draft);
 	s->engine = arena_copy(a, t->engine);
 	s->in_snapshot = mysql_shape_in_snapshot(t->engine);
 	s->table = table_name(t->schema, t->name);

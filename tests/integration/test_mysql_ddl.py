@@ -253,6 +253,25 @@ def test_temporary_tables(way):
     assert after(w) == [{"id": i, "a": i} for i in (1, 2, 3)] and w.ops("t") == "ccc"
 
 
+@pytest.mark.on_mysql("mariadb10.1", "mariadb10.11", "mysql5.7")
+def test_temporary_tables_in_the_log(way):
+    """EDGE 95: MIXED logs what their thread does with them, under the base table's name; a routine's TRUNCATE of that one counts."""
+    w = way(T, "create table u (id int primary key, a int)")
+    w.carry("insert into t values (1, 1)", "insert into u values (1, 1)",
+            "create procedure p() begin create temporary table x (i int); insert into x values (1); truncate u; drop temporary table x; end")
+    with w.db.connect() as c, c.cursor() as cur:
+        for s in ("set session binlog_format = 'MIXED'", "create temporary table t (x varchar(5), y int, z int)",
+                  "insert into t values ('a', 1, 2)", "alter table t drop z", "alter table t rename to s", "truncate table s",
+                  "alter table s rename to t", "truncate table t", "update t set y = 1"):
+            cur.execute(s)
+        w.agent.until_idle()
+        for s in ("drop temporary table t", "set session binlog_format = 'ROW'", "insert into t values (2, 2)",
+                  "call p()"):
+            cur.execute(s)
+    w.carry("insert into t values (3, 3)", "insert into u values (3, 3)")
+    assert w.ops("t") == "ccc" and w.ops("u") == "ctc"
+
+
 @pytest.mark.on_mysql("mariadb10.5", "mariadb10.11", "mariadb11.8")
 def test_sequences(way, mydb):
     """EDGE 103: NEXTVAL writes a row of the sequence; it is no table of ours."""

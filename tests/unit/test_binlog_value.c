@@ -377,6 +377,9 @@ static void test_malformed(void **state)
 		  STR("\377\377\377\377\5"));
 	malformed(MYSQL_NEWDECIMAL, 20 | 9 << 8, definition("decimal", "decimal(20,9)", ""),
 		  STR("\200\0\0\0\1\77\377\377\377"));
+	malformed(MYSQL_STRING, 16, definition("inet6", "inet6", ""),
+		  STR("\0210123456789abcdefg")); /* longer than such an address */
+	malformed(MYSQL_STRING, 4, definition("inet4", "inet4", ""), STR("\00501234"));
 	malformed(MYSQL_BIT, 1, definition("bit", "bit(1)", ""), STR("\2"));
 	malformed(MYSQL_BIT, 3, definition("bit", "bit(3)", ""), STR("\10"));
 	malformed(MYSQL_DATETIME2, 0, definition("datetime", "datetime", ""),
