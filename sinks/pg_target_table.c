@@ -52,7 +52,7 @@ static const char columns_sql[] =
 	"(f.conrelid = c.oid OR f.confrelid = c.oid)), "
 	"c.relkind NOT IN ('r', 'p') OR NOT pg_catalog.has_table_privilege(c.oid, 'TRUNCATE') OR "
 	"EXISTS (SELECT FROM pg_catalog.pg_constraint f WHERE f.contype = 'f' AND "
-	"f.confrelid = c.oid) "
+	"f.confrelid = c.oid), c.relkind <> 'r' OR c.relhassubclass "
 	"FROM pg_catalog.pg_namespace n "
 	"JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = $2 "
 	"AND c.relkind IN ('r', 'p', 'f', 'v') "
@@ -104,6 +104,7 @@ int pg_target_look(struct sql_sink *k, struct sql_place *p, struct error *err)
 		};
 	p->linked = pg_get_bool(r, 0, 8);
 	p->keeps = pg_get_bool(r, 0, 9);
+	p->parted = pg_get_bool(r, 0, 10);
 	return 0;
 }
 

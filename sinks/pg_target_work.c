@@ -18,6 +18,7 @@
 #include "pg_target.h"
 
 #define MOST_STATEMENTS 256
+#define KEEP_PARAMS     ((size_t)4 << 20)
 
 /* Where a parameter's values come from. */
 enum from {
@@ -394,7 +395,12 @@ static void put_match(struct text *t)
 		add(t, " FROM ");
 		add_rows(t);
 	}
-	buf_addf(&t->sql, " WHERE t.ctid = (SELECT s.ctid FROM %s AS s, ", table);
+	if (t->v->place->parted)
+		buf_addf(&t->sql,
+			 " WHERE (t.tableoid, t.ctid) = (SELECT s.tableoid, s.ctid FROM %s AS s, ",
+			 table);
+	else
+		buf_addf(&t->sql, " WHERE t.ctid = (SELECT s.ctid FROM %s AS s, ", table);
 	add_rows(t);
 	buf_addf(&t->sql, " WHERE %s", buf_z(&condition));
 	if (t->k->sql.set->history)
@@ -738,6 +744,8 @@ int64_t pg_target_work(struct sql_sink *sql, struct sql_version *v, const struct
 	int64_t n = run(k, v, s, offsets, err);
 
 	if (n < 0 && w->kind == SQL_INSERT && v->table->nkey && strstr(err->text, "(23505)"))
-		v->place->rejects_plain = true;
+		v->place->rejects_plain = sql->again = true;
+	if (k->params.room > KEEP_PARAMS)
+		buf_free(&k->params);
 	return n;
 }

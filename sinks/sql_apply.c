@@ -503,8 +503,10 @@ static int truncate(struct apply *a, struct error *err)
 
 static bool may_be_plain(const struct sql_sink *k, const struct sql_place *p, const struct table *t)
 {
+	const struct loading *l = k->ctx.loading;
+
 	return k->bulk && k->set->deletes == DELETES_APPLY && !p->rejects_plain &&
-	       !loading_has(k->ctx.loading, t);
+	       ((l && l->never) || !loading_has(l, t));
 }
 
 /* The place gets the change at hand next: what must stand before it is sent. */

@@ -170,8 +170,12 @@ int sql_commit(struct sink *sink, const struct checkpoint *upto, struct error *e
 	if (n != 1)
 		return fail_fenced(k, err);
 	failpoint("sql_saved");
-	if (k->dialect->run(k, "COMMIT", err))
+	if (k->dialect->run(k, "COMMIT", err)) {
+		/* a deferred constraint of the target's: no row can be named */
+		if (err->kind == ERR_REJECT)
+			err->kind = ERR_RETRY;
 		return -1;
+	}
 	k->writing = false;
 	return 0;
 }
@@ -236,24 +240,27 @@ static int apply_chunk(struct sql_sink *k, const struct event *e, size_t from, s
 		       size_t rows, struct error *err)
 {
 	uint64_t transactions = k->transactions;
+	int failed;
 
 	if (rows <= 1)
 		return apply_one_by_one(k, e, from, to, err);
 	if (k->dialect->run(k, "SAVEPOINT chunk", err))
 		return -1;
-	k->bulk = true;
-	int failed = sql_apply(k, e, from, to, err);
-
-	k->bulk = false;
-	if (!failed)
-		return k->dialect->run(k, "RELEASE SAVEPOINT chunk", err);
-	sql_apply_forget(k);
-	if (err->kind != ERR_REJECT)
-		return -1;
-	if (k->dialect->run(k, "ROLLBACK TO SAVEPOINT chunk", err))
-		return -1;
-	k->transactions = transactions;
-	sql_tables_forget(k);
+	do {
+		k->bulk = true;
+		k->again = false;
+		failed = sql_apply(k, e, from, to, err);
+		k->bulk = false;
+		if (!failed)
+			return k->dialect->run(k, "RELEASE SAVEPOINT chunk", err);
+		sql_apply_forget(k);
+		if (err->kind != ERR_REJECT)
+			return -1;
+		if (k->dialect->run(k, "ROLLBACK TO SAVEPOINT chunk", err))
+			return -1;
+		k->transactions = transactions;
+		sql_tables_forget(k);
+	} while (k->again);
 	return apply_one_by_one(k, e, from, to, err);
 }
 

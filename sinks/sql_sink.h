@@ -41,6 +41,7 @@ struct sql_place {
 	struct sql_column *columns;		/* what stands there now; none: the table is not there */
 	size_t		ncolumns;
 	bool		linked;			/* foreign keys: the order across tables counts */
+	bool		parted;			/* a row's place in it is not unique */
 	bool		keeps;			/* TRUNCATE is not for us: referenced, or no right to it */
 	bool		rejects_plain;		/* rows that came as new were there: upsert from now on in this life */
 	unsigned	newest;			/* highest version compared: older ones change nothing but what they need */
@@ -65,7 +66,7 @@ struct sql_version {
 };
 
 enum sql_kind {
-	SQL_INSERT,		/* new rows; a key that is there is a constraint violation */
+	SQL_INSERT,		/* new rows; where a key is there: rejects_plain and again are set, ERR_REJECT */
 	SQL_UPSERT,
 	SQL_UPDATE,		/* by key, without the columns in `absent` */
 	SQL_REMOVE, SQL_MARK,	/* by key; matched: only where the row equals the complete old image */
@@ -140,6 +141,7 @@ struct sql_sink {
 	bool		writing;		/* a transaction is open, the fence was checked in it */
 	bool		dirty;			/* rows were written in it */
 	bool		bulk;			/* the chunk at hand can be undone, and done again row by row */
+	bool		again;			/* it was refused for a row that was there: worth another try as a whole */
 	bool		unordered;		/* constraints are not looked at: tables may be written in any order */
 	struct sql_version **versions;		/* by table id */
 	size_t		nversions;

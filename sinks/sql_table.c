@@ -153,6 +153,7 @@ static int create_table(struct sql_sink *k, struct sql_place *p, const struct ta
 			struct error *err)
 {
 	AUTO(buf) struct buf sql = { 0 };
+	AUTO(buf) struct buf name = { 0 };
 	bool any = false;
 
 	buf_adds(&sql, "CREATE TABLE ");
@@ -185,8 +186,10 @@ static int create_table(struct sql_sink *k, struct sql_place *p, const struct ta
 		return look(k, p, err);
 	/* The open version of a key is looked for by every change. */
 	buf_clear(&sql);
-	buf_adds(&sql, "CREATE INDEX ON ");
-	buf_adds(&sql, p->full);
+	buf_addf(&name, "%s_versions", p->name);
+	buf_adds(&sql, "CREATE INDEX ");
+	put_name(k, &sql, (struct str){ name.p, name.n });
+	buf_addf(&sql, " ON %s", p->full);
 	buf_adds(&sql, " (");
 	sql_key_list(&sql, t, k->dialect->quote);
 	buf_addc(&sql, ')');
