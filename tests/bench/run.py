@@ -19,6 +19,8 @@ is VmHWM, which starts at exec; CPU time is the process's own, as wait4() gives 
     latency      from the source's commit to a read_committed consumer, beside a bare producer and Debezium
     broker-down  files with and without a Kafka sink whose broker is down; then that one catches up
     postgres-target  catch-up into a second PostgreSQL beside the server's own subscription, in turn
+    snapshot-pg, snapshot-mysql  ten million rows into Avro files beside COPY, beside mariadb-dump
+    snapshot-oltp  pgbench with and without a load of a large table
     mysql-files  MariaDB into Avro files beside `mariadb-binlog -R --raw`; one transaction of 2 GB
     mysql-kafka  MySQL into Kafka beside Debezium and beside a bare transactional producer
 """
@@ -41,6 +43,7 @@ import fastavro                                     # noqa: E402
 from tests.bench.kafka import KafkaParts                  # noqa: E402
 from tests.bench.measure import MB, Measured, records_in, row_of    # noqa: E402
 from tests.bench.mysql import MysqlParts                  # noqa: E402
+from tests.bench.snapshot import SnapshotParts              # noqa: E402
 from tests.bench.targets import TargetParts               # noqa: E402
 from tests.lib import results                             # noqa: E402
 from tests.lib.agent import Agent, PROGRAM, wait_for      # noqa: E402
@@ -48,12 +51,12 @@ from tests.lib.judge import position                      # noqa: E402
 from tests.lib.pg import Postgres, lsn_number             # noqa: E402
 
 PARTS = ("files", "sqlite", "huge", "down", "independent", "kafka", "debezium", "latency", "broker-down",
-         "postgres-target", "mysql-files", "mysql-kafka")
+         "postgres-target", "mysql-files", "mysql-kafka", "snapshot-pg", "snapshot-mysql", "snapshot-oltp")
 SETTINGS = {"shared_buffers": "'512MB'", "max_wal_size": "'4GB'", "logical_decoding_work_mem": "'256MB'",
             "wal_sender_timeout": "0"}
 
 
-class Bench(KafkaParts, MysqlParts, TargetParts):
+class Bench(KafkaParts, MysqlParts, SnapshotParts, TargetParts):
     root = ROOT
 
     def __init__(self, args, folder):
@@ -351,7 +354,8 @@ def main():
     print()
     results.table(bench.checks, ("what", "value", "unit", "limit", "result"))
     if not args.no_save:
-        name = "bench-mysql" if all(p.startswith("mysql") for p in parts) else "bench"
+        alone = {p.split("-")[0] for p in parts}
+        name = f"bench-{alone.pop()}" if alone in ({"mysql"}, {"snapshot"}) else "bench"
         results.save(name, {"scale": args.scale, "times": args.times, "parts": list(parts),
                                "rows": bench.rows, "checks": bench.checks})
     return 1 if any(c["result"] != "ok" for c in bench.checks) else 0
