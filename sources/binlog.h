@@ -46,7 +46,7 @@ struct binlog_catalog {
 			      const struct mysql_table **out, struct error *err);
 	/*
 	 * A statement that touches tables was passed at `at`; definitions read from now on count from there.  Also DML in
-	 * statement format that names no captured table.
+	 * statement format that names no captured table, and XA COMMIT of what was prepared before the stream began.
 	 */
 	int	(*changed)(void *ctx, const struct position *at, const struct mysql_statement_info *s, struct error *err);
 	/* A name as the server keeps it, whatever case a statement writes it in; NULL: as it is written. */

@@ -270,12 +270,13 @@ int binlog_xa_commit(struct binlog *d, struct str xid, struct batch *b, struct e
 	struct group *g = &d->group;
 	struct pending *p = find_pending(d, xid);
 
-	if (!p && !g->skip)
-		return fail(err, ERR_FATAL,
-			    "XA COMMIT of %.*s, whose rows came before the place where reading "
-			    "began: load "
-			    "the tables that it changed anew",
-			    STR_FMT(xid));
+	if (!p && !g->skip) { /* its rows came before the place where reading began */
+		const struct binlog_catalog *catalog = &d->config.catalog;
+		const struct mysql_statement_info s = { .what = MYSQL_XA_COMMIT, .name = xid };
+
+		if (catalog->changed(catalog->ctx, &g->pos, &s, err))
+			return -1;
+	}
 	if (p && !g->skip)
 		binlog_group_replay(d, &p->hold);
 	if (p)

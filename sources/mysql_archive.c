@@ -51,9 +51,10 @@ static int changed(void *ctx, const struct position *at, const struct mysql_stat
 {
 	(void)ctx;
 	(void)at;
-	(void)s;
-	(void)err;
-	return 0;
+	if (s->what != MYSQL_XA_COMMIT)
+		return 0;
+	return fail(err, ERR_FATAL, "XA COMMIT of %.*s, whose rows are in an earlier file",
+		    STR_FMT(s->name));
 }
 
 struct archive {

@@ -742,6 +742,16 @@ static int apply_item(struct change_of *x, const struct mysql_statement_info *s,
 	return apply(x, i, rewritten, err);
 }
 
+/* Any of the captured tables may be meant. */
+static void note_all(struct change_of *x, const char *why)
+{
+	const struct mysql_catalog *c = x->c;
+
+	for (size_t i = 0; i < c->live.n; i++)
+		if (c->wanted[i])
+			note(x, c->live.items[i].schema, c->live.items[i].name, why);
+}
+
 /*
  * A statement in the log instead of its rows.  It names no captured table, but what it calls may write to one, or
  * what it names may be a view of one.
@@ -754,11 +764,9 @@ static void statement_format(struct change_of *x, const struct mysql_statement_i
 	for (size_t i = 0; i < s->nitems && tables; i++)
 		tables = s->items[i].kind == MYSQL_CREATE ||
 			 live_table(c, s->items[i].db, s->items[i].table);
-	for (size_t i = 0; i < c->live.n && !tables; i++)
-		if (c->wanted[i])
-			note(x, c->live.items[i].schema, c->live.items[i].name,
-			     "a routine or view was written to in statement format (binlog_format "
-			     "was not ROW in that session): its rows are not in the log");
+	if (!tables)
+		note_all(x, "a routine or view was written to in statement format (binlog_format "
+			    "was not ROW in that session): its rows are not in the log");
 }
 
 static int changed(void *ctx, const struct position *at, const struct mysql_statement_info *s,
@@ -770,6 +778,11 @@ static int changed(void *ctx, const struct position *at, const struct mysql_stat
 	c->at = *at;
 	if (s->what == MYSQL_DML) {
 		statement_format(&x, s);
+		return 0;
+	}
+	if (s->what == MYSQL_XA_COMMIT) {
+		note_all(&x, "a transaction was committed that had been prepared (XA PREPARE) "
+			     "before the log was read: it is not known what it changed");
 		return 0;
 	}
 	if (s->what == MYSQL_UNKNOWN) {

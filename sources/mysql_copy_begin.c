@@ -67,7 +67,7 @@ static int lock_table(struct copier *c, struct visibility *v, struct error *err)
 				by_place ? " while XA transactions are being committed" : "",
 				c->server.account, STR_FMT(s->draft.schema), c->server.account);
 		if (err->code == LOCK_WAIT)
-			return error_prefix(err, "waiting for those who write to table %.*s.%.*s",
+			return error_prefix(err, "those who write to table %.*s.%.*s",
 					    STR_FMT(s->draft.schema), STR_FMT(s->draft.name));
 		return -1;
 	}
