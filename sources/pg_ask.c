@@ -41,6 +41,33 @@ static int given_up(const char *what, const char *why, struct error *err)
 	return -1;
 }
 
+PGconn *pg_ask_connect(const struct pg_params *p, int64_t timeout, const atomic_bool *stopping,
+		       struct error *err)
+{
+	int64_t deadline = monotonic_us() + timeout, now;
+	struct pg_attempt attempt;
+	char where[192];
+
+	if (pg_attempt_start(&attempt, p, err))
+		return NULL;
+	int rc;
+
+	do {
+		now = monotonic_us();
+		rc = pg_attempt_run(&attempt, now + LOOK_EACH, err);
+	} while (rc == 0 && now < deadline && !atomic_load(stopping));
+	if (rc < 0)
+		return NULL;
+	if (rc == 0)
+		(void)fail(err, ERR_RETRY, "cannot connect to PostgreSQL at %s: no answer in time",
+			   pg_where(attempt.conn, where));
+	if (rc == 0 || pg_pins_check(attempt.conn, deadline, err)) {
+		pg_attempt_drop(&attempt);
+		return NULL;
+	}
+	return attempt.conn;
+}
+
 int pg_ask_wait(struct pg_ask *a, const char *what, struct error *err)
 {
 	int ready;

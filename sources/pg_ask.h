@@ -17,6 +17,8 @@ struct pg_ask {
 	char			state[6];	/* SQLSTATE of the last statement that failed, or "" */
 };
 
+/* As pg_connect().  NULL on error. */
+PGconn *pg_ask_connect(const struct pg_params *p, int64_t timeout, const atomic_bool *stopping, struct error *err);
 /* The last result of what was sent.  timeout in microseconds; 0: none.  NULL on error. */
 PGresult *pg_ask_await(struct pg_ask *a, int64_t timeout, const char *what, struct error *err);
 PGresult *pg_ask(struct pg_ask *a, const char *what, const char *sql, struct error *err);

@@ -144,7 +144,7 @@ static struct copier *copier_open(const struct config *config, const char *insta
 	c->types.ctx = &c->ask;
 	struct pg_params params = pg_copier_params(c, false);
 
-	c->ask.conn = pg_connect(&params, deadline, err);
+	c->ask.conn = pg_ask_connect(&params, OPEN_TIMEOUT, stopping, err);
 	if (!c->ask.conn || look(c, deadline, err)) {
 		if (err->kind == ERR_RETRY)
 			err->code = ENOTCONN;

@@ -248,7 +248,8 @@ static struct visibility *take_exact(struct copier *c, const struct pg_table *t,
 			t->schema, t->name);
 		return NULL;
 	}
-	AUTO(PGconn) PGconn *conn = pg_connect(&params, monotonic_us() + OPEN_TIMEOUT, err);
+	AUTO(PGconn)
+	PGconn *conn = pg_ask_connect(&params, OPEN_TIMEOUT, c->ask.stopping, err);
 
 	if (!conn)
 		return NULL;

@@ -109,6 +109,35 @@ def test_every_kind_of_key(load, db, major, analyzed):
         assert p.ops(f"public.t{i}") == "r" * 300
 
 
+@pytest.mark.versions(10, 18)
+def test_rows_are_read_again_by_every_kind_of_key(load, db, major):
+    """Every row is updated while it is read, without its column that is stored out of line."""
+    db.script(MAKE_TYPES)
+    names = []
+    for i, (kind, value) in enumerate(KEYS.items()):
+        keys = ", ".join(["k"] + [f"k{n + 2}" for n in range(kind.count(", k"))])
+        db.script(f"create table t{i} (n int, big text, k {kind}, primary key ({keys})); alter table t{i} alter big set storage external")
+        db.sql(f"insert into t{i} ({keys}, n, big) select {value}, 0, repeat(md5(g::text), 100) from generate_series(1, 60) g")
+        names.append(f"t{i}")
+    p = load(begin=False, snapshot={"chunk_rows": 10, "workers": 2, "rate": 400}, pipeline={"log_level": "debug"})
+    p.agent.start(wait=False)
+    stop = threading.Event()
+    writers = [keep_writing(db, f"update t{i} set n = {{i}}", stop) for i in range(0, len(KEYS), 8)]
+    try:
+        for _ in range(4):
+            for i in range(len(KEYS)):
+                db.sql(f"update t{i} set n = n + 1")
+            time.sleep(0.5)
+    finally:
+        stop.set()
+        for w in writers:
+            w.join()
+    loaded(p, *names, timeout=60)
+    wait_for(lambda: p.agent("snapshot", "list").stdout.count("done") == len(KEYS), 30, "all to be loaded")
+    p.same(*names)
+    p.agent.stop()
+
+
 @pytest.mark.versions(11, 18)
 @pytest.mark.since(11)
 def test_order_and_equality_are_the_index_s(load, db, major):
