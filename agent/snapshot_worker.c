@@ -228,18 +228,31 @@ static int64_t parts_of(const struct load *l, const struct snapshot_config *c)
 	return l->keyless || l->where || parts < 1 ? 1 : parts;
 }
 
-static void make_ranges(struct load *l, char **bounds, size_t n)
+/* The reader looks at them: they are there with the lock, whole. */
+static void make_ranges(struct snapshot *s, struct load *l, char **bounds, size_t n)
 {
-	l->nranges = n + 1;
-	l->ranges = xcalloc(l->nranges, sizeof *l->ranges);
+	struct range *ranges = xcalloc(n + 1, sizeof *ranges), *old;
+
 	for (size_t i = 0; i <= n; i++) {
-		struct range *g = &l->ranges[i];
+		struct range *g = &ranges[i];
 
 		g->load = l;
 		g->id = (int64_t)i;
 		g->after = i ? xstrdup(bounds[i - 1]) : NULL;
 		g->upto = i < n ? bounds[i] : NULL;
 	}
+	pthread_mutex_lock(&s->lock);
+	size_t nold = l->nranges;
+
+	old = l->ranges;
+	l->ranges = ranges;
+	l->nranges = n + 1;
+	pthread_mutex_unlock(&s->lock);
+	for (size_t i = 0; i < nold; i++) { /* of a try whose ledger could not be written */
+		free(old[i].after);
+		free(old[i].upto);
+	}
+	free(old);
 }
 
 static int put_ledger(struct snapshot *s, struct load *l, struct error *err)
@@ -299,7 +312,7 @@ static void prepare(struct worker *w, struct load *l)
 			   : 0;
 
 	if (rc == 0) {
-		make_ranges(l, bounds, n);
+		make_ranges(s, l, bounds, n);
 		rc = put_ledger(s, l, &err);
 	}
 	free(bounds);
