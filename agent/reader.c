@@ -843,7 +843,7 @@ static void *reader_main(void *arg)
 			tries = 0;
 		if (atomic_exchange(&a->look_anew, false))
 			log_info("connecting anew, to look for new tables", NULL);
-		else
+		else if (!a->stopping)
 			wait_retry(r, &tries, &err);
 		writer_rewind(a->writer); /* the source sends an unfinished transaction again */
 		spool_newest(a->spool, &r->last);
