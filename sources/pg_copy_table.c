@@ -25,6 +25,7 @@ enum {
 	AT_BASE,
 	AT_COLLATION,
 	AT_COLLATE,
+	AT_OPERATORS,
 };
 
 /*
@@ -45,9 +46,22 @@ enum {
 	" SELECT pg_catalog.format_type(b.oid, -1) FROM b JOIN pg_catalog.pg_type t"               \
 	" ON t.oid = b.oid WHERE t.typtype <> 'd')"
 
+/* The schema of a default operator class's operators, which have their usual names. */
+#define OPERATORS                                                                                  \
+	"(SELECT CASE WHEN pg_catalog.count(*) = 5 AND pg_catalog.count(DISTINCT n.oid) = 1"       \
+	" THEN pg_catalog.min(pg_catalog.quote_ident(n.nspname)) END FROM pg_catalog.pg_amop m"    \
+	" JOIN pg_catalog.pg_operator p ON p.oid = m.amopopr"                                      \
+	" JOIN pg_catalog.pg_namespace n ON n.oid = p.oprnamespace"                                \
+	" WHERE m.amopfamily = o.opcfamily AND m.amoplefttype = o.opcintype"                       \
+	" AND m.amoprighttype = o.opcintype AND m.amopmethod = 403"                                \
+	" AND (m.amopstrategy, p.oprname::pg_catalog.text)"                                        \
+	" IN ((1, '<'), (2, '<='), (3, '='), (4, '>='), (5, '>')))"
+
 #define KEY_COLUMN                                                                                 \
-	"(SELECT s.place, o.opcdefault OR (o.opcname ~ '^(text|varchar|bpchar|name)_(pattern_)?"   \
-	"ops$' AND o.opcnamespace = 'pg_catalog'::pg_catalog.regnamespace) AS plain,"              \
+	"(SELECT s.place, CASE WHEN o.opcdefault THEN " OPERATORS                                  \
+	" WHEN o.opcname ~ '^(text|varchar|bpchar|name)_(pattern_)?ops$'"                          \
+	" AND o.opcnamespace = 'pg_catalog'::pg_catalog.regnamespace THEN 'pg_catalog' END"        \
+	" AS operators,"                                                                           \
 	" " BASE_TYPE " AS base,"                                                                  \
 	" (SELECT pg_catalog.quote_ident(cn.nspname) || '.' || "                                   \
 	"pg_catalog.quote_ident(co.collname)"                                                      \
@@ -68,7 +82,9 @@ static void load_sql(int version, struct buf *out)
 	buf_addf(out,
 		 "SELECT c.oid, n.nspname, c.relname, c.relkind, c.relreplident, %s,"
 		 " pg_catalog.row_security_active(c.oid), a.attname, a.atttypid, a.atttypmod,"
-		 " a.attnotnull, x.width, k.place, k.plain, k.base, k.collation, k.collate"
+		 " a.attnotnull, x.width, k.place, k.operators IS NOT NULL, k.base, k.collation, "
+		 "k.collate,"
+		 " k.operators"
 		 " FROM pg_catalog.pg_class c"
 		 " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
 		 " LEFT JOIN pg_catalog.pg_publication p ON p.pubname = $2",
@@ -185,6 +201,8 @@ static void take_key_column(struct pg_copy_table *t, const struct rows *rows, si
 	k->type = text_at(rows->r, row, AT_BASE, &t->arena);
 	if (pg_get(rows->r, row, AT_COLLATION))
 		k->collation = text_at(rows->r, row, AT_COLLATION, &t->arena);
+	if (pg_get(rows->r, row, AT_OPERATORS))
+		k->operators = text_at(rows->r, row, AT_OPERATORS, &t->arena);
 	k->collate = k->collation.p && pg_get_bool(rows->r, row, AT_COLLATE);
 	if (is_float(&k->as))
 		t->refusal = "a column of its key is a floating-point number, whose values have "

@@ -147,8 +147,30 @@ void pg_key_order(const struct pg_key *k, struct buf *out)
 	}
 }
 
-void pg_key_compare(const struct pg_key *k, const struct str *texts, size_t n, const char *operator,
-		    struct buf * out)
+static void add_operator(const struct pg_key_column *c, const char *operator, struct buf * out)
+{
+	if (!c->operators.p || str_eqz(c->operators, "pg_catalog"))
+		buf_addf(out, " %s ", operator);
+	else
+		buf_addf(out, " OPERATOR(%.*s.%s) ", STR_FMT(c->operators), operator);
+}
+
+static void add_value(const struct pg_key_column *c, struct str text, struct buf *out)
+{
+	pg_quote(text, out);
+	buf_addf(out, "::%.*s", STR_FMT(c->type));
+}
+
+static void compare_one(const struct pg_key *k, size_t i, struct str text, const char *operator,
+			struct buf * out)
+{
+	pg_key_column(k, i, out);
+	add_operator(&k->columns[i], operator, out);
+	add_value(&k->columns[i], text, out);
+}
+
+static void compare_row(const struct pg_key *k, const struct str *texts, size_t n,
+			const char *operator, struct buf * out)
 {
 	buf_addc(out, '(');
 	for (size_t i = 0; i < n; i++) {
@@ -156,14 +178,54 @@ void pg_key_compare(const struct pg_key *k, const struct str *texts, size_t n, c
 			buf_adds(out, ", ");
 		pg_key_column(k, i, out);
 	}
-	buf_addf(out, ") %s (", operator);
+	buf_addc(out, ')');
+	add_operator(&k->columns[0], operator, out);
+	buf_addc(out, '(');
 	for (size_t i = 0; i < n; i++) {
 		if (i)
 			buf_adds(out, ", ");
-		pg_quote(texts[i], out);
-		buf_addf(out, "::%.*s", STR_FMT(k->columns[i].type));
+		add_value(&k->columns[i], texts[i], out);
 	}
 	buf_addc(out, ')');
+}
+
+/* Column by column: a >= 5 AND (a > 5 OR (a = 5 AND b > 'x')); the first part is for the index. */
+static void compare_apart(const struct pg_key *k, const struct str *texts, size_t n,
+			  const char *operator, struct buf * out)
+{
+	bool equal = strcmp(operator, "=") == 0, above = *operator== '>';
+
+	buf_addc(out, '(');
+	compare_one(k, 0, texts[0], equal ? "=" : above ? ">=" : "<=", out);
+	for (size_t i = 0; i < n; i++) {
+		if (equal) {
+			buf_adds(out, " AND ");
+			compare_one(k, i, texts[i], "=", out);
+			continue;
+		}
+		buf_adds(out, " AND (");
+		compare_one(k, i, texts[i], i + 1 == n ? operator : above ? ">" : "<", out);
+		if (i + 1 < n) {
+			buf_adds(out, " OR (");
+			compare_one(k, i, texts[i], "=", out);
+		}
+	}
+	for (size_t i = 0; i < n && !equal; i++)
+		buf_adds(out, i + 1 < n ? "))" : ")");
+	buf_addc(out, ')');
+}
+
+void pg_key_compare(const struct pg_key *k, const struct str *texts, size_t n, const char *operator,
+		    struct buf * out)
+{
+	bool alike = true;
+
+	for (size_t i = 1; i < n; i++)
+		alike = alike && str_eq(k->columns[i].operators, k->columns[0].operators);
+	if (alike)
+		compare_row(k, texts, n, operator, out);
+	else
+		compare_apart(k, texts, n, operator, out);
 }
 
 /* --- bounds --- */

@@ -15,6 +15,7 @@ struct pg_key_column {		/* strings are borrowed */
 	struct str	type;		/* as SQL names it, domains resolved to their base: "bigint", "public.mood" */
 	struct str	collation;	/* as SQL names it; p NULL: the type has none */
 	bool		collate;	/* it is not the column's own, and is to be said */
+	struct str	operators;	/* the schema that its <, <=, =, >= and > are in, as SQL names it */
 };
 struct pg_key { struct str table; struct pg_key_column *columns; size_t n; };	/* in the order of the index */
 
@@ -34,7 +35,10 @@ char *pg_bound_make(const struct pg_key *k, const struct str *texts, size_t n);
 MUST_CHECK int pg_bound_read(const char *bound, const struct pg_key *k, struct arena *a, struct str *texts, size_t *n,
 			     struct error *err);
 
-/* ("t"."a", "t"."b") > ('5'::bigint, 'x'::text): the first n columns; operator is ">", "<=" or "=". */
+/*
+ * ("t"."a", "t"."b") > ('5'::bigint, 'x'::text): the first n columns; operator is ">", "<=" or "=".  The operators of an
+ * extension's type are named: with an empty search_path there are others, of text.
+ */
 void pg_key_compare(const struct pg_key *k, const struct str *texts, size_t n, const char *operator, struct buf *out);
 void pg_key_order(const struct pg_key *k, struct buf *out);	/* "t"."a", "t"."b" */
 /* One column as it is compared. */

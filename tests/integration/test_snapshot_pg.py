@@ -1,5 +1,7 @@
 """Snapshots of PostgreSQL: what is read of tables that hold rows equals what the server says, by every kind of
 key, and is what the stream would have given."""
+import os
+import subprocess
 import threading
 import time
 
@@ -7,6 +9,7 @@ import pytest
 
 from tests.lib import judge
 from tests.lib.agent import wait_for
+from tests.lib.pg import ROOT
 from tests.integration.test_types import ODD, ROWS, SCHEMA, insert, judge_images
 
 INITIAL = {"mode": "initial", "chunk_rows": 20, "workers": 3}
@@ -109,31 +112,69 @@ def test_every_kind_of_key(load, db, major, analyzed):
         assert p.ops(f"public.t{i}") == "r" * 300
 
 
+LIBRARIES = "libpq libmariadb libzstd zlib jansson avro-c sqlite3 libmicrohttpd libsystemd libssl libcrypto rdkafka".split()
+
+
+@pytest.fixture(scope="session")
+def probe(tmp_path_factory):
+    """copier_probe, built against the library of the program."""
+    def flags(*what):
+        return subprocess.run(["pkg-config", *what, *LIBRARIES], check=True, stdout=subprocess.PIPE, text=True).stdout.split()
+    out = tmp_path_factory.mktemp("probe") / "copier_probe"
+    subprocess.run([os.environ.get("CC", "cc"), "-std=gnu11", "-D_GNU_SOURCE", "-O1", f"-I{ROOT}/include", f"-I{ROOT}/agent",
+                    *flags("--cflags"), "-o", out, ROOT / "tests/integration/copier_probe.c", ROOT / "build/libtailrace.a",
+                    *flags("--libs"), "-lm", "-pthread"], check=True)
+    return out
+
+
 @pytest.mark.versions(10, 18)
-def test_rows_are_read_again_by_every_kind_of_key(load, db, major):
+@pytest.mark.parametrize("analyzed", (False, True))
+def test_every_row_is_found_by_its_key(pipeline, probe, db, major, analyzed):
+    """Each row looked up by its key as the log's Avro bytes have it; ranges and chunks give the whole in its order."""
+    db.script(MAKE_TYPES + "; create extension if not exists citext")
+    kinds = {**KEYS, "citext": "chr(97 + g % 26 - g % 2 * 32) || g",
+             "public.citext, k2 int": "chr(97 + g % 5 - g % 2 * 32), g", "int, k2 public.citext": "g % 3, chr(97 + g % 26 - g % 2 * 32) || g", "numeric(9,0)": "g * 1000",
+             "date, k2 timestamptz": "case g when 1 then 'infinity' when 2 then '0044-03-15 BC' else date '9998-01-01' + g end, now()",
+             "text, k2 date, k3 uuid": "'it''s ' || g % 5, date '2026-01-01' + g, md5(g::text)::uuid"}
+    for i, (kind, value) in enumerate(kinds.items()):
+        keys = ", ".join(["k"] + [f"k{n + 2}" for n in range(kind.count(", k"))])
+        db.sql(f"create table t{i} (n int, k {kind}, primary key ({keys}))")
+        db.sql(f"insert into t{i} ({keys}, n) select {value}, g from generate_series(1, 100) g")
+        if analyzed:
+            db.sql(f"analyze t{i}")
+    p = pipeline()
+    done = subprocess.run([probe, p.agent.conf, "7", "5"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert len(lines) == len(kinds) and all(rows == "100" for _, rows, _ in lines), done.stdout
+    cut = sum(ranges != "1" for _, _, ranges in lines)
+    assert cut >= (len(kinds) - 8 if analyzed else 4), done.stdout
+
+
+def test_rows_are_read_again_by_their_keys(load, db):
     """Every row is updated while it is read, without its column that is stored out of line."""
     db.script(MAKE_TYPES)
     names = []
-    for i, (kind, value) in enumerate(KEYS.items()):
+    for i, (kind, value) in enumerate(list(KEYS.items())[::3]):
         keys = ", ".join(["k"] + [f"k{n + 2}" for n in range(kind.count(", k"))])
         db.script(f"create table t{i} (n int, big text, k {kind}, primary key ({keys})); alter table t{i} alter big set storage external")
         db.sql(f"insert into t{i} ({keys}, n, big) select {value}, 0, repeat(md5(g::text), 100) from generate_series(1, 60) g")
         names.append(f"t{i}")
-    p = load(begin=False, snapshot={"chunk_rows": 10, "workers": 2, "rate": 400}, pipeline={"log_level": "debug"})
+    p = load(begin=False, snapshot={"chunk_rows": 10, "workers": 2, "rate": 300})
     p.agent.start(wait=False)
     stop = threading.Event()
-    writers = [keep_writing(db, f"update t{i} set n = {{i}}", stop) for i in range(0, len(KEYS), 8)]
+    writers = [keep_writing(db, f"update {t} set n = {{i}}", stop) for t in names[::3]]
     try:
-        for _ in range(4):
-            for i in range(len(KEYS)):
-                db.sql(f"update t{i} set n = n + 1")
+        for _ in range(3):
+            for t in names:
+                db.sql(f"update {t} set n = n + 1")
             time.sleep(0.5)
     finally:
         stop.set()
         for w in writers:
             w.join()
     loaded(p, *names, timeout=60)
-    wait_for(lambda: p.agent("snapshot", "list").stdout.count("done") == len(KEYS), 30, "all to be loaded")
+    wait_for(lambda: p.agent("snapshot", "list").stdout.count("done") == len(names), 30, "all to be loaded")
     p.same(*names)
     p.agent.stop()
 
@@ -427,7 +468,9 @@ def test_sql_ascii(own_server, make_agent, major, keep):
 
 
 def fits(params):
-    """PostgreSQL 10 does not publish TRUNCATE."""
+    """PostgreSQL 10 does not publish TRUNCATE; without statistics one version is enough."""
+    if params["major"] != 15 and params.get("analyzed") is False:
+        return False
     return params.get("case") != "truncated" or params["major"] > 10
 
 

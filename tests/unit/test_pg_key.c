@@ -102,6 +102,37 @@ static void test_sql(void **state)
 	buf_free(&out);
 }
 
+/* The type of an extension: its own operators, not those of text. */
+static void test_operators(void **state)
+{
+	struct pg_key_column own[] = { columns[0], columns[1] };
+	const struct pg_key mixed = { key.table, own, 2 };
+	const struct str texts[] = { STR("5"), STR("x") };
+	struct buf out = { 0 };
+
+	(void)state;
+	own[0].operators = STR("pg_catalog");
+	own[1].operators = STR("ext");
+	own[1].collate = false;
+	pg_key_compare(&mixed, texts, 2, ">", &out);
+	assert_string_equal(
+		buf_z(&out),
+		"(\"t\".\"id\" >= '5'::bigint AND (\"t\".\"id\" > '5'::bigint OR (\"t\".\"id\" = "
+		"'5'::bigint AND (\"t\".\"na\"\"me\" OPERATOR(ext.>) 'x'::public.citext))))");
+	buf_clear(&out);
+	pg_key_compare(&mixed, texts, 2, "<=", &out);
+	assert_string_equal(
+		buf_z(&out),
+		"(\"t\".\"id\" <= '5'::bigint AND (\"t\".\"id\" < '5'::bigint OR (\"t\".\"id\" = "
+		"'5'::bigint AND (\"t\".\"na\"\"me\" OPERATOR(ext.<=) 'x'::public.citext))))");
+	buf_clear(&out);
+	own[0].operators = STR("ext");
+	pg_key_compare(&mixed, texts, 2, "=", &out);
+	assert_string_equal(buf_z(&out), "(\"t\".\"id\", \"t\".\"na\"\"me\") OPERATOR(ext.=) "
+					 "('5'::bigint, 'x'::public.citext)");
+	buf_free(&out);
+}
+
 static void test_bounds(void **state)
 {
 	static const struct str cases[] = {
@@ -181,9 +212,10 @@ static void test_cuts(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_values),       cmocka_unit_test(test_quote),
-		cmocka_unit_test(test_sql),          cmocka_unit_test(test_bounds),
-		cmocka_unit_test(test_other_bounds), cmocka_unit_test(test_cuts),
+		cmocka_unit_test(test_values),    cmocka_unit_test(test_quote),
+		cmocka_unit_test(test_sql),       cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_operators), cmocka_unit_test(test_other_bounds),
+		cmocka_unit_test(test_cuts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
