@@ -18,6 +18,7 @@ struct pg_statement;
 struct pg_target {
 	struct sql_sink	sql;		/* first */
 	PGconn		*conn;
+	char		*name;		/* application_name: pipeline and sink */
 	char		*checkpoint;	/* quoted name of tailrace_checkpoint */
 	struct pg_statement *newest, *oldest;	/* prepared, over all versions */
 	size_t		nstatements;

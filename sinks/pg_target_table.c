@@ -111,15 +111,17 @@ int pg_target_look(struct sql_sink *k, struct sql_place *p, struct error *err)
 int pg_target_unique(struct sql_sink *k, const struct sql_place *p, const struct table *t,
 		     bool *found, struct error *err)
 {
+	/* included columns: 11 and later */
+	bool includes = PQserverVersion(((struct pg_target *)k)->conn) >= 110000;
 	static const char sql[] =
 		"SELECT pg_catalog.array_agg(a.attname::text ORDER BY a.attname::text)::text "
 		"FROM pg_catalog.pg_index i "
 		"JOIN pg_catalog.pg_class c ON c.oid = i.indrelid AND c.relname = $2 "
 		"JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname = $1 "
 		"JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY "
-		"((i.indkey::int2[])[0:i.indnkeyatts - 1]) "
+		"((i.indkey::int2[])[0:(pg_catalog.to_jsonb(i)->>$4)::int - 1]) "
 		"WHERE i.indisunique AND i.indimmediate AND i.indisvalid AND i.indpred IS NULL "
-		"AND i.indexprs IS NULL GROUP BY i.indexrelid, i.indnkeyatts "
+		"AND i.indexprs IS NULL GROUP BY i.indexrelid "
 		"HAVING pg_catalog.array_agg(a.attname::text ORDER BY a.attname::text) = "
 		"(SELECT pg_catalog.array_agg(x ORDER BY x) FROM "
 		"pg_catalog.json_array_elements_text"
@@ -131,10 +133,11 @@ int pg_target_unique(struct sql_sink *k, const struct sql_place *p, const struct
 		buf_json(&names, t->columns[t->key[i]].name);
 	}
 	buf_addc(&names, ']');
-	const char *const params[] = { p->schema, p->name, buf_z(&names) };
+	const char *const params[] = { p->schema, p->name, buf_z(&names),
+				       includes ? "indnkeyatts" : "indnatts" };
 	AUTO(PGresult)
 	PGresult *r = pg_target_ask((struct pg_target *)k, "cannot read the indexes of a table",
-				    sql, 3, params, err);
+				    sql, 4, params, err);
 
 	*found = r && PQntuples(r) > 0;
 	return r ? 0 : -1;

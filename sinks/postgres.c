@@ -23,8 +23,7 @@ static const char pinned[] =
 	"-c search_path= -c statement_timeout=0 -c lock_timeout=5s "
 	"-c idle_in_transaction_session_timeout=60s "
 	/* rows are looked for by key, however small a table was when the statement was planned */
-	"-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_hashjoin=off "
-	"-c enable_mergejoin=off -c jit=off";
+	"-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off";
 
 /* --- errors --- */
 
@@ -254,7 +253,6 @@ static void start(struct pg_target *k)
 	const struct sql_settings *set = k->sql.set;
 	AUTO(free) char *own = own_options(set->url);
 	AUTO(free) char *options = xasprintf("%s %s", own ? own : "", pinned);
-	AUTO(free) char *name = xasprintf("tailrace/%s", k->sql.ctx.config->pipeline.name);
 	const char *names[] = { "keepalives",
 				"keepalives_idle",
 				"keepalives_interval",
@@ -269,7 +267,7 @@ static void start(struct pg_target *k)
 	const char *values[] = { "1",     "15",
 				 "5",     "3",
 				 "30000", set->url,
-				 name,    "UTF8",
+				 k->name, "UTF8",
 				 options, set->password && *set->password ? set->password : NULL,
 				 NULL };
 
@@ -307,12 +305,35 @@ static int connect_to(struct pg_target *k, struct error *err)
 	return 0;
 }
 
+/*
+ * What an older instance left behind, asleep or dead: its session may hold the checkpoint row, or the
+ * tables.  It is to be fenced off anyway.
+ */
+static int end_older(struct pg_target *k, struct error *err)
+{
+	const char *const params[] = { k->name };
+	AUTO(PGresult)
+	PGresult *r = pg_target_ask(
+		k, "cannot end the session of an older instance",
+		"SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity "
+		"WHERE application_name = pg_catalog.left($1, 63) AND usename = current_user "
+		"AND datname = pg_catalog.current_database() AND pid <> "
+		"pg_catalog.pg_backend_pid()",
+		1, params, err);
+
+	return r ? 0 : -1;
+}
+
 /* A commit that has returned must stay; constraints and triggers of a copy have been looked at at the source. */
 static int prepare_session(struct pg_target *k, struct error *err)
 {
+	int version = PQserverVersion(k->conn);
 	struct error refused;
 
-	if (postgres_run(&k->sql,
+	if ((version >= 110000 && postgres_run(&k->sql, "SET jit = off", err)) ||
+	    (version >= 120000 &&
+	     postgres_run(&k->sql, "SET plan_cache_mode = force_generic_plan", err)) ||
+	    postgres_run(&k->sql,
 			 "SELECT pg_catalog.set_config('synchronous_commit', 'on', false) "
 			 "WHERE pg_catalog.current_setting('synchronous_commit') = 'off'",
 			 err))
@@ -375,6 +396,7 @@ static void postgres_close(struct sink *sink)
 	k->conn = NULL;
 	sql_release(&k->sql);
 	free(k->checkpoint);
+	free(k->name);
 	buf_free(&k->params);
 	buf_free(&k->scratch);
 	free(k);
@@ -388,6 +410,7 @@ static struct pg_target *target_new(const struct sink_context *c)
 	k->sql.dialect = &dialect;
 	k->sql.ctx = *c;
 	k->sql.set = c->sink->settings;
+	k->name = xasprintf("tailrace/%s/%s", c->config->pipeline.name, c->sink->name);
 	return k;
 }
 
@@ -403,8 +426,8 @@ static struct sink *postgres_open(const struct sink_context *c, int64_t *fence, 
 
 	pg_name(&name, schema, "tailrace_checkpoint");
 	k->checkpoint = xstrdup(buf_z(&name));
-	if (connect_to(k, err) || prepare_session(k, err) || checkpoint_make(k, schema, err) ||
-	    sql_fence(&k->sql, fence, err)) {
+	if (connect_to(k, err) || prepare_session(k, err) || (!c->fenced && end_older(k, err)) ||
+	    checkpoint_make(k, schema, err) || sql_fence(&k->sql, fence, err)) {
 		postgres_close(&k->sql.sink);
 		return NULL;
 	}

@@ -4,13 +4,18 @@
     run_sql.py --short      PostgreSQL 15 as the target of PostgreSQL 15
     run_sql.py --long       18 too, many more kills
 
+Zombies too: an agent asleep (SIGSTOP), half of them with all but COMMIT sent, while a second one of the same pipeline
+with a state_dir of its own takes over; awake again, it must end with exit code 4.
+
 As run.py, with a database as the target: `kill -9` of the agent at every named step, also between the statements
 of a transaction and between its last statement and COMMIT; the target stopped by `-m immediate` and by `kill -9`.
 Meanwhile what the target holds is asked for: a state that the source once had, and a position that fits it.
 """
 import argparse
 import random
+import signal
 import sys
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,7 +26,7 @@ import run                                           # noqa: E402
 
 from common import program_with_failpoints           # noqa: E402
 from tests.lib import normal, results                # noqa: E402
-from tests.lib.agent import Agent                    # noqa: E402
+from tests.lib.agent import Agent, wait_for          # noqa: E402
 from tests.lib.pg import Postgres                    # noqa: E402
 from tests.lib.workload import TABLES                # noqa: E402
 
@@ -82,15 +87,25 @@ class PostgresTarget:
 
 
 class SqlPipeline(run.Pipeline):
-    def __init__(self, major, target, kills, server_kills, program, seed, folder):
+    def __init__(self, major, target, kills, server_kills, zombies, program, seed, folder):
         super().__init__(major, "target", kills, server_kills, program, seed, folder)
-        self.target = target
+        self.target, self.zombies, self.made = target, zombies, []
 
     def prepare(self):
         self.target.start()
         self.db = self.server.database("erp", self.schema())
-        self.agent = Agent(self.folder / "agent", self.db.url(), tables="public.*", program=self.program,
-                           sinks={"target": self.target.sink()}, **run.SMALL)
+        self.agent = self.new_agent()
+
+    def new_agent(self):
+        self.made.append(Agent(self.folder / f"agent{len(self.made) + 1}", self.db.url(), tables="public.*",
+                               program=self.program, sinks={"target": self.target.sink()}, **run.SMALL))
+        return self.made[-1]
+
+    def plan(self):
+        plan = super().plan()
+        for _ in range(self.zombies):
+            plan.insert(self.random.randint(0, len(plan)), "zombie")
+        return plan
 
     def steps(self):
         return STEPS
@@ -102,9 +117,41 @@ class SqlPipeline(run.Pipeline):
         return {"postgres": self.major, "target": self.target.server.major}
 
     def one(self, victim):
-        super().one(victim)
+        if victim == "zombie":
+            self.zombie()
+        else:
+            super().one(victim)
         if self.agent.process is None:
             self.bad += self.target.invariants()
+
+    def zombie(self):
+        if self.random.random() < 0.5:
+            self.agent.kill()
+            self.start({"TAILRACE_FAILPOINT": f"sql_saved=STOP:{self.random.randint(2, 12)}"})
+            wait_for(self.agent.stopped, 60, "the agent to stop at the end of a transaction")
+        else:
+            self.start()
+            self.agent.wait_streaming()     # one that never had the sink would be the younger
+            time.sleep(self.random.uniform(0, 2))
+            self.agent.must_run()
+            self.agent.process.send_signal(signal.SIGSTOP)
+        old, self.agent = self.agent, self.new_agent()
+        try:
+            self.agent.start(timeout=60)
+            time.sleep(self.random.uniform(0, 2))
+            self.agent.must_run()
+        finally:
+            old.process.send_signal(signal.SIGCONT)
+        code = old.wait_exit(90)
+        self.done["zombie"] += 1
+        if code != 4:
+            self.bad.append(f"a zombie ended with {code}\n{old.log_tail()}")
+
+    def run(self):
+        row = super().run()
+        row["zombies"] = self.done["zombie"]
+        row["kills"] -= self.done["zombie"]
+        return row
 
     def end_server(self, how):
         self.target.end(how)
@@ -127,6 +174,8 @@ class SqlPipeline(run.Pipeline):
         return bad, compared
 
     def close(self):
+        for agent in self.made:
+            agent.kill()
         super().close()
         self.target.close()
 
@@ -144,13 +193,13 @@ def main():
     args = parser.parse_args()
     args.program = program_with_failpoints(args.program)
 
-    plans = [(15, 15, 60, 30), (15, 18, 40, 20), (18, 15, 40, 20)] if args.long else [(15, 15, 27, 8)]
+    plans = [(15, 15, 60, 30, 8), (15, 18, 40, 20, 4), (18, 15, 40, 20, 4)] if args.long else [(15, 15, 27, 8, 2)]
     print(f"seed {args.seed}", flush=True)
-    rows = [run.run_one(lambda folder: SqlPipeline(source, PostgresTarget(target), args.kills or kills, ends,
+    rows = [run.run_one(lambda folder: SqlPipeline(source, PostgresTarget(target), args.kills or kills, ends, zombies,
                                                    args.program, args.seed, folder),
                         {"postgres": source, "target": target}, args.keep)
-            for source, target, kills, ends in plans]
-    results.table(rows, ("postgres", "target", "kills", "at_random", "server_kills", "io_errors", "transactions",
+            for source, target, kills, ends, zombies in plans]
+    results.table(rows, ("postgres", "target", "kills", "at_random", "server_kills", "zombies", "io_errors", "transactions",
                          "rows_compared", "seconds", "result"))
     failed = sum(r["result"] != "ok" for r in rows)
     if not args.no_save:
