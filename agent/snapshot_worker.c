@@ -317,10 +317,13 @@ static void prepare(struct worker *w, struct load *l)
 	}
 	free(bounds);
 	pthread_mutex_lock(&s->lock);
-	l->begun_us = monotonic_us();
-	l->state = LOAD_RUNNING;
-	if (l->phase == PHASE_PREPARING)
+	if (l->phase == PHASE_PREPARING) {
+		l->begun_us = monotonic_us();
+		l->state = LOAD_RUNNING;
 		l->phase = rc == 0 ? PHASE_READING : PHASE_WAITING;
+	} else {
+		l->put = true; /* it ended meanwhile, which the ledger may have forgotten */
+	}
 	pthread_mutex_unlock(&s->lock);
 	if (rc < 0)
 		trouble(w, l, &err);

@@ -135,8 +135,10 @@ struct splice_table *splice_find(const struct splice *s, struct str schema, stru
 
 void splice_remove(struct splice *s, struct splice_table *t)
 {
-	while (t->windows)
-		window_close(t->windows);
+	for (struct window *w = t->windows; w; w = w->next) { /* whoever reads closes it */
+		w->table = NULL;
+		w->spoiled = "the table is no longer loaded";
+	}
 	for (struct splice_table **p = &s->tables; *p; p = &(*p)->next)
 		if (*p == t) {
 			*p = t->next;
@@ -529,7 +531,7 @@ bool window_sees(struct window *w, struct visibility *seen)
 void window_rows(struct window *w, struct chunk *rows)
 {
 	w->rows = rows;
-	for (size_t i = 0; rows && i < w->nnoted; i++) {
+	for (size_t i = 0; rows && w->table && i < w->nnoted; i++) {
 		struct str key = { w->keys.p + w->noted[i].key, w->noted[i].nkey };
 
 		if (chunk_drop(rows, key) && w->noted[i].absent)
@@ -574,7 +576,7 @@ void window_close(struct window *w)
 {
 	struct splice_table *t = w->table;
 
-	for (struct window **p = &t->windows; *p; p = &(*p)->next)
+	for (struct window **p = t ? &t->windows : NULL; p && *p; p = &(*p)->next)
 		if (*p == w) {
 			*p = w->next;
 			break;

@@ -42,7 +42,7 @@ void	       splice_free(struct splice *s);
 /* A table from the start of its load to the end; NULL from splice_find: it is not being loaded. */
 struct splice_table *splice_add(struct splice *s, struct str schema, struct str name);
 struct splice_table *splice_find(const struct splice *s, struct str schema, struct str name);
-void		     splice_remove(struct splice *s, struct splice_table *t);	/* its windows are closed */
+void		     splice_remove(struct splice *s, struct splice_table *t);	/* its windows are spoiled: who has one closes it */
 
 /* --- the stream, on the reader's thread --- */
 

@@ -81,6 +81,7 @@ struct visibility {
 struct model_range;
 struct model_job {
 	struct model_job *next;
+	uint64_t load; /* of a load that has begun again since: nobody's */
 	struct model_range *range;
 	struct window *window;
 	bool read, dead, end;

@@ -98,7 +98,7 @@ static void keep_rereads(struct model *m)
 /* Keys that were not read after all are still to be read. */
 static void free_job(struct model *m, struct model_job *j)
 {
-	if (j->range->reread) {
+	if (j->range->reread && j->load == m->counts->restarts) {
 		memset(m->key, 0, sizeof m->key);
 		m->nkeys = 0;
 		m->maybe_rereads = true;
@@ -247,7 +247,7 @@ static void new_job(struct model *m, struct model_worker *w)
 	}
 	struct model_job *j = xcalloc(1, sizeof *j), **p = &g->jobs;
 
-	*j = (struct model_job){ .range = g, .after = g->after, .last = -1 };
+	*j = (struct model_job){ .load = m->counts->restarts, .range = g, .after = g->after, .last = -1 };
 	j->window = window_open(m->splice, m->table);
 	while (*p)
 		p = &(*p)->next;
@@ -345,12 +345,16 @@ static struct chunk *read_rows(struct model *m, struct model_worker *w)
 	return c;
 }
 
+/* Those who read go on for a while. */
 static void begin_again(struct model *m)
 {
-	leave_load(m);
+	drop_jobs(m);
+	for (int i = 0; i < m->nworkers; i++)
+		if (m->workers[i].state == TASK)
+			m->workers[i].state = IDLE;
 	splice_remove(m->splice, m->table);
-	begin_load(m);
 	m->counts->restarts++;
+	begin_load(m);
 }
 
 static void hand_over(struct model *m, struct model_worker *w)
@@ -366,6 +370,7 @@ static void hand_over(struct model *m, struct model_worker *w)
 	if (m->load_version >= 0 && m->load_version != w->version) {
 		chunk_free(c);
 		begin_again(m);
+		let_go(m, w);
 		return;
 	}
 	m->load_version = w->version;
