@@ -14,6 +14,7 @@
 /* Of one chunk's rows, with two workers; there may be twice as many chunks as workers. */
 #define MEMORY_SHARE 32
 #define RETRY_MS     50
+#define LONG_US      600000000
 #define HEALTH_US    1000000
 #define REPLICA_US   30000000 /* a physical replica further behind than this holds the reading */
 #define CROWDED      9 / 10   /* of max_connections */
@@ -163,7 +164,8 @@ static void look_at_health(struct worker *w)
 
 	free(s->held);
 	s->held = *text ? xstrdup(text) : NULL;
-	s->active = h.active > 0 ? h.active : 0;
+	/* A long transaction holds back the server's own cleaning: no time to add to its work. */
+	s->active = (h.active > 0 ? h.active : 0) + (h.oldest_us > LONG_US);
 	s->health_us = monotonic_us();
 	if (*text && !said)
 		log_warning("snapshots hold", "reason", text, NULL);
