@@ -227,6 +227,16 @@ void buf_adds(struct buf *b, const char *z)
 	buf_add(b, z, strlen(z));
 }
 
+void buf_addu(struct buf *b, uint64_t v)
+{
+	char digits[20], *end = digits + sizeof digits, *p = end;
+
+	do
+		*--p = (char)('0' + v % 10);
+	while (v /= 10);
+	buf_add(b, p, (size_t)(end - p));
+}
+
 void buf_addf(struct buf *b, const char *format, ...)
 {
 	va_list ap;
@@ -311,6 +321,13 @@ void buf_json(struct buf *b, struct str text)
 
 	buf_addc(b, '"');
 	while (p < end) {
+		const uint8_t *plain = p;
+
+		while (p < end && *p >= 0x20 && *p < 0x7f && *p != '"' && *p != '\\')
+			p++;
+		buf_add(b, plain, (size_t)(p - plain));
+		if (p == end)
+			break;
 		size_t n = utf8_length(p, (size_t)(end - p));
 
 		if (n == 0) {

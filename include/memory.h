@@ -55,6 +55,7 @@ char *buf_more(struct buf *b, size_t n);	/* room for n more bytes; NULL on overf
 void  buf_add(struct buf *b, const void *p, size_t n);
 void  buf_addc(struct buf *b, char c);
 void  buf_adds(struct buf *b, const char *z);
+void  buf_addu(struct buf *b, uint64_t v);	/* in decimal */
 void  buf_addf(struct buf *b, const char *format, ...) PRINTF(2, 3);
 void  buf_json(struct buf *b, struct str text);	/* a quoted JSON string; invalid UTF-8 becomes U+FFFD */
 char *buf_z(struct buf *b);			/* NUL-terminated view, owned by the buffer */

@@ -316,16 +316,24 @@ bool gtid_set_contains(const struct gtid_set *big, const struct gtid_set *small)
 
 static void format_uuid(const uint8_t *uuid, struct buf *out)
 {
-	for (size_t i = 0; i < 16; i++)
-		buf_addf(out, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", uuid[i]);
+	static const char digits[] = "0123456789abcdef";
+
+	for (size_t i = 0; i < 16; i++) {
+		if (i == 4 || i == 6 || i == 8 || i == 10)
+			buf_addc(out, '-');
+		buf_addc(out, digits[uuid[i] >> 4]);
+		buf_addc(out, digits[uuid[i] & 15]);
+	}
 }
 
 void gtid_set_format(const struct gtid_set *s, struct buf *out)
 {
 	char text[GTID_TEXT];
 
-	for (size_t i = 0; s->mariadb && i < s->n; i++)
-		buf_addf(out, "%s%s", i ? "," : "", gtid_text(&s->domains[i], text));
+	for (size_t i = 0; s->mariadb && i < s->n; i++) {
+		buf_adds(out, i ? "," : "");
+		buf_adds(out, gtid_text(&s->domains[i], text));
+	}
 	for (size_t i = 0; !s->mariadb && i < s->n; i++) {
 		const struct source *source = &s->sources[i];
 
@@ -338,9 +346,12 @@ void gtid_set_format(const struct gtid_set *s, struct buf *out)
 		for (size_t k = 0; k < source->n; k++) {
 			struct interval v = source->intervals[k];
 
-			buf_addf(out, ":%llu", (unsigned long long)v.from);
-			if (v.to - 1 > v.from)
-				buf_addf(out, "-%llu", (unsigned long long)(v.to - 1));
+			buf_addc(out, ':');
+			buf_addu(out, v.from);
+			if (v.to - 1 > v.from) {
+				buf_addc(out, '-');
+				buf_addu(out, v.to - 1);
+			}
 		}
 	}
 }

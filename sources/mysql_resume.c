@@ -6,7 +6,6 @@
  * "gtid" is left out where the server has none.  MariaDB has no server_uuid: its server_id stands there.
  * While an XA transaction waits, file and pos are where it begins, and "read_file" and "read_pos" how far reading was.
  */
-#include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
 
@@ -16,18 +15,21 @@ void mysql_resume_json(const struct mysql_resume *r, struct buf *out)
 {
 	buf_adds(out, "{\"server\":");
 	buf_json(out, str_z(r->server ? r->server : ""));
-	buf_addf(out, ",\"epoch\":%" PRIu32, r->epoch);
+	buf_adds(out, ",\"epoch\":");
+	buf_addu(out, r->epoch);
 	if (r->gtid) {
 		buf_adds(out, ",\"gtid\":");
 		buf_json(out, str_z(r->gtid));
 	}
 	buf_adds(out, ",\"file\":");
 	buf_json(out, str_z(r->file ? r->file : ""));
-	buf_addf(out, ",\"pos\":%" PRIu64, r->pos);
+	buf_adds(out, ",\"pos\":");
+	buf_addu(out, r->pos);
 	if (r->read_file) {
 		buf_adds(out, ",\"read_file\":");
 		buf_json(out, str_z(r->read_file));
-		buf_addf(out, ",\"read_pos\":%" PRIu64, r->read_pos);
+		buf_adds(out, ",\"read_pos\":");
+		buf_addu(out, r->read_pos);
 	}
 	buf_addc(out, '}');
 }

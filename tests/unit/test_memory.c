@@ -164,6 +164,19 @@ static void buffers_have_a_maximum(void **state)
 	assert_int_equal(b.n, 0);
 }
 
+static void numbers(void **state)
+{
+	static const uint64_t values[] = { 0, 9, 10, 4294967296, UINT64_MAX };
+	AUTO(buf) struct buf b = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(values); i++) {
+		buf_addu(&b, values[i]);
+		buf_addc(&b, ' ');
+	}
+	assert_string_equal(buf_z(&b), "0 9 10 4294967296 18446744073709551615 ");
+}
+
 static void json_is(struct str text, const char *want)
 {
 	AUTO(buf) struct buf b = { 0 };
@@ -322,6 +335,7 @@ int main(void)
 		cmocka_unit_test(arena_frees_what_it_adopts),
 		cmocka_unit_test(buffers_grow),
 		cmocka_unit_test(buffers_have_a_maximum),
+		cmocka_unit_test(numbers),
 		cmocka_unit_test(json_strings),
 		cmocka_unit_test(utf8_lengths),
 		cmocka_unit_test(cursors_read_numbers),
