@@ -20,7 +20,7 @@ DATA = Path(__file__).resolve().parents[1] / "data/binlog"
 SERVER_SAYS = "only its server could say"
 REFUSED = {
     "_minimal": SERVER_SAYS, "_no_metadata": SERVER_SAYS, "old_": SERVER_SAYS, "crashed": SERVER_SAYS,
-    "statements": "binlog_format", "load_data": "LOAD DATA", "xa_left_open.2": "came before",
+    "statements": "binlog_format", "load_data": "LOAD DATA", "xa_left_open.2": "in an earlier file",
     "partial_json": "updated in part",      # its last rows have minimal images
 }
 # MariaDB: BINARY(16) or UUID, and the engine where something was rolled back
