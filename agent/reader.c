@@ -23,6 +23,7 @@
 #define HEARTBEAT_US 200000 /* heartbeats are written at most so often */
 #define BLOCK_CRUMB  ((size_t)64 * 1024)
 #define CRUMB_US     3000 /* longest wait of a finished transaction for company */
+#define DRAIN_MS     5    /* at the end of --until-idle: the sinks commit meanwhile */
 #define READ_MS      50   /* longest wait for the source */
 #define CONNECT_MS   1000 /* one try's slice: a stop is noticed in between */
 #define SHUTDOWN_US                                                                                \
