@@ -680,7 +680,7 @@ static int read_on(struct reader *r, struct error *err)
 	struct snapshot *s = r->agent->snapshot;
 	bool loading = snapshot_loading(s), busy = snapshot_busy(s), halts = false;
 	/* Rows that wait for their transaction's end do not shorten the wait; finished ones do, and chunks. */
-	int wait = r->builder.cut || busy ? 1 : READ_MS;
+	int wait = r->builder.cut || busy ? 1 : r->agent->draining ? DRAIN_MS : READ_MS;
 
 	if (loading && !r->inside && reader_splice(r, NULL, &halts, err) < 0)
 		return -1;
