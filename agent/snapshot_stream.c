@@ -338,7 +338,7 @@ void snapshot_emitted(struct snapshot *s, struct emission *e, bool ok, const str
 			j->begun = false;
 			job_drop(s, j);
 		}
-	} else if (!e->final) {
+	} else if (j && !e->final) {
 		j->begun = true;
 		j->state = JOB_READING;
 		l->rows += (int64_t)e->chunk->nrows;

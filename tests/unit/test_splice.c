@@ -49,7 +49,8 @@ static void all_right(enum flavour flavour)
 		      (unsigned long long)n.moved, (unsigned long long)n.restarts,
 		      (unsigned long long)n.generations);
 	assert_true(n.emitted && n.dropped && n.spoiled && n.rereads && n.refused && n.full &&
-		    n.resets && n.moved && n.restarts && n.passed && (n.generations || flavour == MYSQL));
+		    n.resets && n.moved && n.restarts && n.passed &&
+		    (n.generations || flavour == MYSQL));
 }
 
 static void test_postgres(void **state)
