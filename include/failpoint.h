@@ -6,7 +6,7 @@
  * "spool_write=ENOSPC:2" makes the second call fail so.
  * Steps: appended synced published written committed acknowledged renamed segment_removed;
  * kafka_sent: everything is at the brokers but the end of the transaction; sql_chunk: some of an SQL target's
- * transaction is sent; sql_saved: all but COMMIT.
+ * transaction is sent; sql_saved: all but COMMIT; chunk_begun, chunk_read, chunk_emitted: of a chunk of a snapshot.
  */
 #ifndef FAILPOINT_H
 #define FAILPOINT_H
