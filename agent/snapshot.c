@@ -192,8 +192,9 @@ static void forget_settled(struct snapshot *s, size_t n)
 		e->load->refs--;
 		free(e->note);
 	}
-	memmove(s->settled, s->settled + n, (s->nsettled - n) * sizeof *s->settled);
 	s->nsettled -= n;
+	if (n && s->nsettled)
+		memmove(s->settled, s->settled + n, s->nsettled * sizeof *s->settled);
 }
 
 static int settle(struct snapshot *s, struct error *err)
@@ -493,12 +494,12 @@ void snapshot_join(struct snapshot *s)
 	pthread_join(s->coordinator, NULL);
 	for (size_t i = 0; i < s->nworkers; i++)
 		pthread_join(s->workers[i].thread, NULL);
+	forget_settled(s, s->nsettled); /* it lets go of loads */
 	for (struct load *l = s->loads; l; l = l->next) {
 		load_drop_jobs(s, l);
 		l->retired = true;
 		l->refs = 0;
 	}
-	forget_settled(s, s->nsettled);
 	reap(s);
 	splice_free(s->splice);
 	pthread_cond_destroy(&s->changed);
