@@ -184,10 +184,10 @@ static int copier_tables(struct copier *c, struct copy_table **out, size_t *n, s
 	return rc;
 }
 
-static bool is_carried(const struct copier *c, uint32_t oid)
+static bool has(const uint32_t *oids, size_t n, uint32_t oid)
 {
-	for (size_t i = 0; i < c->ncarried; i++)
-		if (c->carried[i] == oid)
+	for (size_t i = 0; i < n; i++)
+		if (oids[i] == oid)
 			return true;
 	return false;
 }
@@ -216,10 +216,16 @@ static int judge_missing(struct copier *c, const char *schema, const char *name,
 		return -1;
 	if (PQntuples(r) == 0)
 		return fail(err, ERR_REJECT, "table %s.%s was dropped or renamed", schema, name);
-	if (pg_get_bool(r, 0, 1) && !pg_tables_find(&c->found, (uint32_t)pg_get_u64(r, 0, 0)))
-		return renewed(schema, name, "was made while another was read", err);
-	if (pg_get_bool(r, 0, 1) && !is_carried(c, (uint32_t)pg_get_u64(r, 0, 0)))
-		return renewed(schema, name, "was published while another was read", err);
+	uint32_t oid = (uint32_t)pg_get_u64(r, 0, 0);
+	bool was_published = has(c->publication.covered, c->publication.ncovered, oid);
+
+	if (pg_get_bool(r, 0, 1) && (!was_published || has(c->carried, c->ncarried, oid)))
+		return renewed(schema, name,
+			       "was published or renamed after this connection looked", err);
+	if (was_published && pg_tables_find(&c->found, oid) &&
+	    !pg_tables_find(&c->found, oid)->wanted)
+		return fail(err, ERR_REJECT, "table %s.%s is not selected by source.tables", schema,
+			    name);
 	return fail(err, ERR_REJECT,
 		    "table %s.%s is not published by \"%s\" under this name: the stream does not "
 		    "carry its changes",
@@ -233,7 +239,7 @@ const struct pg_table *pg_copier_find(struct copier *c, const char *schema, cons
 		const struct pg_table *t = &c->found.items[i];
 
 		if (strcmp(t->name, name) == 0 && strcmp(t->schema, schema) == 0 &&
-		    is_carried(c, t->oid))
+		    has(c->carried, c->ncarried, t->oid))
 			return t;
 	}
 	(void)judge_missing(c, schema, name, err);

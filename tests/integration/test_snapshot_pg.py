@@ -330,6 +330,18 @@ def test_a_table_without_a_key(load, db):
     assert db.one("select count(*) from pg_replication_slots where temporary") == 0
 
 
+def test_a_large_table_without_a_key(load, db):
+    """Not unless it is asked for by name: check says so, the load fails and says so; then it is loaded."""
+    db.script("create table t (a int); alter table t replica identity full; insert into t select generate_series(1, 1000)")
+    p = load(begin=False, snapshot={"keyless_max": "8kB"})
+    findings = __import__("json").loads(p.agent("check", "--json", check=False).stdout)["findings"]
+    assert [f["object"] for f in findings if f["id"] == "snapshot_keyless"] == ["public.t"]
+    assert "keyless_max" in p.agent.until_idle(code=1)
+    p.agent("snapshot", "start", "public.t")
+    p.carry("insert into t values (0)")
+    p.same("t")
+
+
 @pytest.mark.versions(10, 18)
 def test_a_table_without_a_key_between_writers(load, db):
     """EDGE 54: what is written before the place of the read is in the read, and not twice in the copy."""
