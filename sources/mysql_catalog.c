@@ -60,19 +60,6 @@ void mysql_catalog_free(struct mysql_catalog *c)
 	free(c);
 }
 
-bool mysql_catalog_table(const struct mysql_catalog *c, size_t i, struct str *schema,
-			 struct str *name)
-{
-	for (size_t k = 0; k < c->live.n; k++) {
-		if (!c->wanted[k] || i-- > 0)
-			continue;
-		*schema = c->live.items[k].schema;
-		*name = c->live.items[k].name;
-		return true;
-	}
-	return false;
-}
-
 /* --- the start --- */
 
 static int check_names(const struct mysql_catalog *c, struct error *err)

@@ -33,9 +33,6 @@ MUST_CHECK int mysql_catalog_begin(struct mysql_catalog *c, const struct positio
 void mysql_catalog_resume(struct mysql_catalog *c, const struct position *after);
 void mysql_catalog_disconnect(struct mysql_catalog *c);
 
-/* The i-th captured table that there was at connect(); false: there is none. */
-bool mysql_catalog_table(const struct mysql_catalog *c, size_t i, struct str *schema, struct str *name);
-
 struct binlog_catalog mysql_catalog_callbacks(struct mysql_catalog *c);
 
 /* The log is not read again before `upto`. */

@@ -134,7 +134,22 @@ int copier_judge(const struct copier *c, const char *schema, const char *name, s
 
 /* --- tables --- */
 
-/* Estimates of the tables in the list, which are in its order. */
+static int name_cmp(const void *a, const void *b)
+{
+	const struct copy_table *x = a, *y = b;
+	int d = strcmp(x->schema, y->schema);
+
+	return d ? d : strcmp(x->name, y->name);
+}
+
+static int64_t number_at(const struct mysql_rows *r, size_t row, size_t column)
+{
+	struct str s = mysql_cell(r, row, column);
+
+	return s.n ? strtoll(s.p, NULL, 10) : -1;
+}
+
+/* Of tables in the order of their names. */
 static int estimate(struct copier *c, struct copy_table *out, size_t n, struct error *err)
 {
 	AUTO(mysql_rows) struct mysql_rows r = { 0 };
@@ -145,16 +160,16 @@ static int estimate(struct copier *c, struct copy_table *out, size_t n, struct e
 			     "'information_schema', 'performance_schema')",
 			     &r, err))
 		return -1;
-	for (size_t i = 0; i < r.n; i++) {
-		for (size_t k = 0; k < n; k++) {
-			struct str rows = mysql_cell(&r, i, 2), bytes = mysql_cell(&r, i, 3);
+	for (size_t i = 0; i < r.n && n; i++) {
+		AUTO(free) char *schema = xstrndup(mysql_cell(&r, i, 0).p, mysql_cell(&r, i, 0).n);
+		AUTO(free) char *name = xstrndup(mysql_cell(&r, i, 1).p, mysql_cell(&r, i, 1).n);
+		const struct copy_table key = { .schema = schema, .name = name };
+		struct copy_table *t = bsearch(&key, out, n, sizeof *out, name_cmp);
 
-			if (!str_eqz(mysql_cell(&r, i, 0), out[k].schema) ||
-			    !str_eqz(mysql_cell(&r, i, 1), out[k].name))
-				continue;
-			out[k].rows = rows.n ? strtoll(rows.p, NULL, 10) : -1;
-			out[k].bytes = bytes.n ? strtoll(bytes.p, NULL, 10) : -1;
-		}
+		if (!t)
+			continue;
+		t->rows = number_at(&r, i, 2);
+		t->bytes = number_at(&r, i, 3);
 	}
 	return 0;
 }
@@ -309,11 +324,10 @@ static int copier_split(struct copier *c, const char *schema, const char *name, 
 	buf_addf(&sql, "SELECT MIN(%s), MAX(%s) FROM %s", buf_z(&column), buf_z(&column), s->table);
 	if (mysql_query_rows(c->conn, buf_z(&sql), &r, err))
 		return copier_judge(c, schema, name, err);
-	AUTO(free) char *least = xstrndup(mysql_cell(&r, 0, 0).p, mysql_cell(&r, 0, 0).n);
-	AUTO(free) char *most = xstrndup(mysql_cell(&r, 0, 1).p, mysql_cell(&r, 0, 1).n);
+	if (!mysql_cell(&r, 0, 0).n || !mysql_cell(&r, 0, 1).n)
+		return 0; /* no rows */
+	const char *least = mysql_cell(&r, 0, 0).p, *most = mysql_cell(&r, 0, 1).p;
 
-	if (!*least || !*most)
-		return 0;
 	*bounds = xcalloc(parts, sizeof **bounds);
 	if (is_unsigned)
 		cut(s, (__int128)strtoull(least, NULL, 10), (__int128)strtoull(most, NULL, 10),
@@ -324,13 +338,6 @@ static int copier_split(struct copier *c, const char *schema, const char *name, 
 }
 
 /* --- health --- */
-
-static int64_t cell_number(const struct mysql_rows *r, size_t row, size_t column)
-{
-	struct str s = mysql_cell(r, row, column);
-
-	return s.n ? strtoll(s.p, NULL, 10) : -1;
-}
 
 static int read_status(struct copier *c, struct source_health *out, struct error *err)
 {
@@ -344,27 +351,28 @@ static int read_status(struct copier *c, struct source_health *out, struct error
 	for (size_t i = 0; i < r.n; i++) {
 		bool running = str_eqz(mysql_cell(&r, i, 0), "Threads_running");
 
-		*(running ? &out->active : &out->connections) = cell_number(&r, i, 1);
+		*(running ? &out->active : &out->connections) = number_at(&r, i, 1);
 	}
 	mysql_rows_free(&r);
 	if (mysql_query_rows(c->conn, "SELECT @@GLOBAL.max_connections", &r, err))
 		return -1;
-	out->max_connections = cell_number(&r, 0, 0);
+	out->max_connections = number_at(&r, 0, 0);
 	return 0;
 }
 
-/* Of those that run: our own, which each user may see, and replicas that read the log. */
+/* Of those that run: our own, which each user may see, replicas that read the log, the scheduler of events. */
 static int leave_out(struct copier *c, struct source_health *out, struct error *err)
 {
 	AUTO(mysql_rows) struct mysql_rows r = { 0 };
 
 	if (mysql_query_rows(c->conn,
-			     "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE COMMAND "
-			     "NOT IN ('Sleep', 'Daemon') AND (COMMAND LIKE 'Binlog Dump%' OR USER "
+			     "SELECT COUNT(*) + (@@GLOBAL.event_scheduler = 'ON') FROM "
+			     "information_schema.PROCESSLIST WHERE COMMAND NOT IN ('Sleep', "
+			     "'Daemon') AND (COMMAND LIKE 'Binlog Dump%' OR USER "
 			     "= SUBSTRING_INDEX(USER(), '@', 1))",
 			     &r, err))
 		return -1;
-	out->active -= cell_number(&r, 0, 0);
+	out->active -= number_at(&r, 0, 0);
 	if (out->active < 0)
 		out->active = 0;
 	return 0;
@@ -384,7 +392,7 @@ static int read_oldest(struct copier *c, struct source_health *out, struct error
 		    "SUBSTRING_INDEX(USER(), '@', 1)",
 		    &r, err))
 		return mysql_lacks_right(err) ? 0 : -1;
-	out->oldest_us = cell_number(&r, 0, 0);
+	out->oldest_us = number_at(&r, 0, 0);
 	if (out->oldest_us < 0)
 		out->oldest_us = 0;
 	return 0;

@@ -40,6 +40,23 @@ static int take_end(struct copier *c, struct mysql_conn *conn, struct visibility
 	return 0;
 }
 
+/* Without autocommit InnoDB itself waits for those who have written and not committed. */
+static int connect_lock(struct copier *c, struct error *err)
+{
+	struct mysql_conn *conn = copier_connect(c, err);
+
+	if (conn &&
+	    mysql_command(conn,
+			  "SET SESSION lock_wait_timeout = 2, innodb_lock_wait_timeout = 2, "
+			  "autocommit = 0, wait_timeout = 28800",
+			  err) == 0) {
+		c->lock = conn;
+		return 0;
+	}
+	mysql_close_conn(conn);
+	return -1;
+}
+
 /* Locks the table against writers and says where the log ends then. */
 static int lock_table(struct copier *c, struct visibility *v, struct error *err)
 {
@@ -48,15 +65,8 @@ static int lock_table(struct copier *c, struct visibility *v, struct error *err)
 	bool old = !c->server.mariadb && c->server.version < 50700;
 	bool by_place = c->server.mariadb && s->in_snapshot;
 
-	if (!c->lock) {
-		c->lock = copier_connect(c, err);
-		/* Without autocommit InnoDB itself waits for those who have written and not committed. */
-		if (!c->lock || mysql_command(c->lock,
-					      "SET SESSION lock_wait_timeout = 2, "
-					      "innodb_lock_wait_timeout = 2, autocommit = 0",
-					      err))
-			return -1;
-	}
+	if (!c->lock && connect_lock(c, err))
+		return -1;
 	if (mysql_command(c->lock, sql, err)) {
 		if (mysql_lacks_right(err))
 			return fail(
@@ -69,7 +79,7 @@ static int lock_table(struct copier *c, struct visibility *v, struct error *err)
 		if (err->code == LOCK_WAIT)
 			return error_prefix(err, "those who write to table %.*s.%.*s",
 					    STR_FMT(s->draft.schema), STR_FMT(s->draft.name));
-		return -1;
+		return copier_judge(c, s->draft.schema.p, s->draft.name.p, err);
 	}
 	c->locked = true;
 	if (old)

@@ -224,8 +224,8 @@ static void take_places(struct mysql_shape *s, const struct mysql_table *t,
 	s->select = xstrdup(buf_z(&list));
 }
 
-static int make_shape(struct mysql_shape *s, const struct mysql_table *t, bool mariadb,
-		      int invalid_bytes, struct error *err)
+int mysql_shape_make(struct mysql_shape *s, const struct mysql_table *t, bool mariadb,
+		     int invalid_bytes, struct error *err)
 {
 	struct arena *a = &s->arena;
 	struct binlog_map map = { .db = arena_copy(a, t->schema),
@@ -316,7 +316,7 @@ static int load_once(struct mysql_conn *c, const struct mysql_server *server, st
 	if (mysql_shape_full(c, &s->full, err) || mysql_shape_key(c, s->full, &t, &s->index, err))
 		return -1;
 	s->primary = s->index && strcmp(s->index, "PRIMARY") == 0;
-	return make_shape(s, &t, server->mariadb, invalid_bytes, err) ? -1 : 1;
+	return mysql_shape_make(s, &t, server->mariadb, invalid_bytes, err) ? -1 : 1;
 }
 
 int mysql_shape_load(struct mysql_conn *c, const struct mysql_server *server, struct str db,

@@ -33,6 +33,9 @@ void mysql_shape_free(struct mysql_shape *s);	/* NULL is fine */
  */
 MUST_CHECK int mysql_shape_load(struct mysql_conn *c, const struct mysql_server *server, struct str db, struct str name,
 				int invalid_bytes, struct mysql_shape **out, struct error *err);
+/* The shape of a definition whose key is filled, but for index and create.  Pure. */
+MUST_CHECK int mysql_shape_make(struct mysql_shape *s, const struct mysql_table *t, bool mariadb, int invalid_bytes,
+				struct error *err);
 /* Is it still what it was?  1, 0: it was altered, or is gone; -1.  One statement. */
 MUST_CHECK int mysql_shape_holds(struct mysql_conn *c, const struct mysql_shape *s, struct error *err);
 

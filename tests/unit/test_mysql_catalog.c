@@ -376,11 +376,6 @@ static void test_selected(void **state)
 	assert_false(captured("sys", "x"));
 	assert_false(captured("shop", "tailrace_checkpoint"));
 	assert_false(captured("tailrace_x", "t"));
-	struct str schema, name;
-
-	assert_true(mysql_catalog_table(it.catalog, 0, &schema, &name));
-	assert_true(str_eqz(schema, "shop") && str_eqz(name, "t"));
-	assert_false(mysql_catalog_table(it.catalog, 1, &schema, &name));
 
 	it.patterns[1] = none;
 	assert_int_equal(mysql_catalog_connect(it.catalog, some_conn, &it.server, true, &err), -1);
