@@ -306,20 +306,21 @@ static int connect_to(struct pg_target *k, struct error *err)
 }
 
 /*
- * What an older instance left behind, asleep or dead: its session may hold the checkpoint row, or the
- * tables.  It is to be fenced off anyway.
+ * A transaction that an older instance left open, asleep or dead, holds the checkpoint row: its session is
+ * ended, as it is to be fenced off anyway.
  */
 static int end_older(struct pg_target *k, struct error *err)
 {
-	const char *const params[] = { k->name };
+	const char *const params[] = { k->name, k->checkpoint };
 	AUTO(PGresult)
 	PGresult *r = pg_target_ask(
 		k, "cannot end the session of an older instance",
-		"SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity "
-		"WHERE application_name = pg_catalog.left($1, 63) AND usename = current_user "
-		"AND datname = pg_catalog.current_database() AND pid <> "
-		"pg_catalog.pg_backend_pid()",
-		1, params, err);
+		"SELECT pg_catalog.pg_terminate_backend(a.pid) FROM pg_catalog.pg_stat_activity a "
+		"WHERE a.application_name = pg_catalog.left($1, 63) AND a.usename = current_user "
+		"AND a.pid <> pg_catalog.pg_backend_pid() AND EXISTS (SELECT FROM "
+		"pg_catalog.pg_locks l "
+		"WHERE l.pid = a.pid AND l.relation = $2::pg_catalog.regclass)",
+		2, params, err);
 
 	return r ? 0 : -1;
 }
@@ -426,8 +427,8 @@ static struct sink *postgres_open(const struct sink_context *c, int64_t *fence, 
 
 	pg_name(&name, schema, "tailrace_checkpoint");
 	k->checkpoint = xstrdup(buf_z(&name));
-	if (connect_to(k, err) || prepare_session(k, err) || (!c->fenced && end_older(k, err)) ||
-	    checkpoint_make(k, schema, err) || sql_fence(&k->sql, fence, err)) {
+	if (connect_to(k, err) || prepare_session(k, err) || checkpoint_make(k, schema, err) ||
+	    (!c->fenced && end_older(k, err)) || sql_fence(&k->sql, fence, err)) {
 		postgres_close(&k->sql.sink);
 		return NULL;
 	}

@@ -551,8 +551,26 @@ static int check_names(struct sql_sink *k, const char *name, const struct table 
 static int check_alone(struct sql_sink *k, const char *template, const struct table *t,
 		       struct error *err)
 {
+	AUTO(buf) struct buf mine = { 0 };
+	AUTO(buf) struct buf other = { 0 };
+	const char *pipeline = k->ctx.config->pipeline.name;
+
 	if (k->set->schema)
 		return sql_table_alone(&k->ctx, template, t, err);
+	if (sql_table_name(template, pipeline, t, &mine, err))
+		return -1;
+	/* each schema of the source is one of the target's */
+	for (uint32_t id = 1; id <= tables_count(k->ctx.tables); id++) {
+		const struct table *o = tables_by_id(k->ctx.tables, id);
+
+		if (!o || !(o->sinks >> k->ctx.index & 1) || !str_eq(o->schema, t->schema) ||
+		    str_eq(o->name, t->name))
+			continue;
+		if (sql_table_name(template, pipeline, o, &other, err))
+			return -1;
+		if (same_name(k, str_z(buf_z(&mine)), str_z(buf_z(&other))))
+			return sql_table_alone(&k->ctx, template, t, err);
+	}
 	return 0;
 }
 
