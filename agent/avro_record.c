@@ -183,7 +183,9 @@ void spool_record_put(struct buf *out, const struct change *c, struct avro_scrat
 
 void spool_record_put_encoded(struct buf *out, const struct event *e)
 {
-	const struct parts parts = { .key = e->key, .after = e->after, .unrepresentable = e->unrepresentable };
+	const struct parts parts = { .key = e->key,
+				     .after = e->after,
+				     .unrepresentable = e->unrepresentable };
 	const struct change c = { .commit_us = e->commit_us, .xid = e->xid };
 
 	put_record(out, of_change[e->op], &e->pos, &c, e->table->id, &parts);

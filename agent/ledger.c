@@ -165,6 +165,7 @@ static int read_table(struct state *s, sqlite3_stmt *q, struct ledger_table *t, 
 		.begun_us = sqlite3_column_int64(q, 10),
 		.ended_us = sqlite3_column_int64(q, 11),
 		.nrereads = (size_t)sqlite3_column_int64(q, 13),
+		.version = (uint32_t)sqlite3_column_int64(q, 14),
 	};
 	if (state < 0)
 		return damaged(s, t, "state", err);
@@ -197,7 +198,7 @@ static int read_tables(struct state *s, struct ledger_table **out, size_t *n, st
 	sqlite3_stmt *q = prepare(
 		s, "SELECT schema, name, sink, condition, reason, state, by_name, rows, estimate,"
 		   " asked_us, begun_us, ended_us, position, (SELECT count(*) FROM load_reread r"
-		   " WHERE r.schema = t.schema AND r.name = t.name)"
+		   " WHERE r.schema = t.schema AND r.name = t.name), version"
 		   " FROM load_table t ORDER BY schema, name");
 	int failed = 0;
 
@@ -399,11 +400,13 @@ static int note_begin(struct state *s, const struct load_note *n, const struct p
 static int note_rows(struct state *s, const struct load_note *n, struct error *err)
 {
 	sqlite3_stmt *q = of_table(s,
-				   "UPDATE load_table SET rows = rows + ?3"
+				   "UPDATE load_table SET rows = rows + ?3,"
+				   " version = CASE ?4 WHEN 0 THEN version ELSE ?4 END"
 				   " WHERE schema = ?1 AND name = ?2",
 				   n->schema, n->name);
 
 	bind_number(q, 3, n->rows);
+	bind_number(q, 4, n->version);
 	if (run(s, q, "store a snapshot's rows", err) < 0)
 		return -1;
 	q = of_table(s,

@@ -36,6 +36,7 @@ struct ledger_table {		/* strings are owned; NULL: none */
 	int64_t			rows, estimate;	/* loaded so far; of the catalog, -1 unknown */
 	int64_t			asked_us, begun_us, ended_us;	/* wall clock; 0: not yet */
 	struct position		position;	/* of the newest note taken up */
+	uint32_t		version;	/* of the table, that the rows so far are of; 0: none yet */
 	struct ledger_range	*ranges;
 	size_t			nranges, nrereads;
 };
@@ -66,6 +67,7 @@ struct load_note {
 	bool		given_up;	/* END: the copy stays incomplete, if it was */
 	bool		partial;	/* END: some of its rows were wanted (--where): likewise */
 	bool		reload;		/* BEGIN: the copy is complete, and counts as such meanwhile */
+	uint32_t	version;	/* ROWS: that they are of; 0: none */
 	int64_t		range, rows;	/* ROWS; range as in struct ledger_range */
 	struct str	last;		/* ROWS: the range is read up to here; p NULL: nothing was there */
 	bool		done;		/* ROWS: the range is complete */

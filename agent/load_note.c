@@ -50,6 +50,8 @@ char *load_note_format(const struct load_note *n)
 	if (n->kind == NOTE_ROWS) {
 		buf_addf(&out, ",\"range\":%lld,\"rows\":%lld", (long long)n->range,
 			 (long long)n->rows);
+		if (n->version)
+			buf_addf(&out, ",\"version\":%u", n->version);
 		add_last(&out, n->last);
 		if (n->done)
 			buf_adds(&out, ",\"done\":true");
@@ -109,6 +111,7 @@ static bool read_note(json_t *root, struct arena *a, struct load_note *out)
 		.reload = json_is_true(json_object_get(root, "reload")),
 		.range = json_integer_value(range),
 		.rows = json_integer_value(rows),
+		.version = (uint32_t)json_integer_value(json_object_get(root, "version")),
 		.last = member(root, "last", a),
 		.done = json_is_true(json_object_get(root, "done")),
 	};

@@ -102,7 +102,8 @@ static int emit(struct reader *r, const struct emission *e, struct error *err)
 		put_change(r, &begin);
 		r->in_chunk = true;
 	}
-	if (e->clears) { /* without a key nothing tells the rows that were streamed before the read's place */
+	if (e->clears &&
+	    e->chunk) { /* without a key nothing tells the rows that were streamed before the read's place */
 		struct change all = { .op = CHANGE_TRUNCATE,
 				      .table = e->chunk->table,
 				      .commit_us = when };

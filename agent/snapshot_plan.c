@@ -154,6 +154,7 @@ static void take_up(struct snapshot *s, const struct ledger_table *t)
 	l->state = t->state == LOAD_WAITING ? LOAD_RUNNING : t->state;
 	l->by_name = t->by_name;
 	l->rows = t->rows;
+	l->version = t->version ? tables_by_id(s->agent->tables, t->version) : NULL;
 	l->last = t->position;
 	l->begun_us = monotonic_us();
 	l->maybe_rereads = true;

@@ -194,6 +194,7 @@ static bool emit_rows(struct job *j, struct emission *out)
 		.sink = str_z(l->sink),
 		.range = j->range->id,
 		.rows = (int64_t)(c->nrows - c->ndropped),
+		.version = c->nrows ? c->table->id : 0,
 		.last = str_z(j->last),
 		.done = j->end,
 	};

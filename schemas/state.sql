@@ -36,6 +36,7 @@ CREATE TABLE IF NOT EXISTS load_table (
 	begun_us INTEGER NOT NULL,
 	ended_us INTEGER NOT NULL,
 	position TEXT NOT NULL,		-- of the newest note taken up
+	version INTEGER NOT NULL DEFAULT 0,	-- table_version.id that the rows so far are of; 0: none yet
 	PRIMARY KEY (schema, name)
 );
 CREATE TABLE IF NOT EXISTS load_range (	-- of a table's keys: after < key <= upto are still to be read

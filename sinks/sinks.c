@@ -76,8 +76,8 @@ static const struct option sql_options[] = {
 	OPT_BOOL(sql_settings, history, "history", "off", 0, HISTORY_HELP),
 	OPT_ENUM(sql_settings, unrepresentable, "unrepresentable", "null", unrepresentables, 0,
 		 UNREPRESENTABLE_HELP),
-	OPT_ENUM_LATER(sql_settings, on_reload, "on_reload", "stop", on_reloads, on_reloads_later, 0,
-		       ON_RELOAD_HELP),
+	OPT_ENUM_LATER(sql_settings, on_reload, "on_reload", "stop", on_reloads, on_reloads_later,
+		       0, ON_RELOAD_HELP),
 	OPT_END,
 };
 

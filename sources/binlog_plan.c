@@ -154,8 +154,8 @@ void binlog_plan_draft(struct str db, struct str name, struct column *columns, s
 
 	*out = (struct table){ .schema = db, .name = name, .columns = columns, .key = key };
 	for (size_t i = 0; i < n; i++) {
-		bool hidden = mariadb ? is_row_hash(&columns[i])
-				      : is_expression(&columns[i], version);
+		bool hidden =
+			mariadb ? is_row_hash(&columns[i]) : is_expression(&columns[i], version);
 
 		place[i] = hidden ? PLAN_HIDDEN : (uint16_t)out->ncolumns;
 		if (!hidden)

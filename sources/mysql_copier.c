@@ -314,7 +314,7 @@ static int copier_split(struct copier *c, const char *schema, const char *name, 
 		return -1;
 	const struct mysql_shape *s = c->shape;
 
-	if (parts < 2 || !is_integer(s, &is_unsigned))
+	if (parts < 2 || !s || !s->draft.nkey || !is_integer(s, &is_unsigned))
 		return 0;
 	AUTO(free)
 	char *first = xstrndup(s->draft.columns[s->draft.key[0]].name.p,

@@ -64,8 +64,8 @@ static void an_unknown_type(void **state)
 	struct mysql_shape s = { 0 };
 	struct error err;
 
-	assert_int_equal(mysql_shape_make(&s, table_with(&t, "t", column("c", "xmltype", "")), false, 0,
-					  &err),
+	assert_int_equal(mysql_shape_make(&s, table_with(&t, "t", column("c", "xmltype", "")),
+					  false, 0, &err),
 			 -1);
 	assert_non_null(strstr(err.text, "xmltype"));
 	arena_free(&s.arena);
@@ -108,18 +108,23 @@ static void keys_and_ranges(void **state)
 	struct error err;
 
 	assert_string_equal(key, want);
-	assert_int_equal(mysql_copy_sql(s, "a > 1 -- so", &(struct copy_range){ .after = key, .upto = bound },
-					20, &sql, &err),
+	assert_int_equal(mysql_copy_sql(s, "a > 1 -- so",
+					&(struct copy_range){ .after = key, .upto = bound }, 20,
+					&sql, &err),
 			 0);
 	assert_string_equal(
 		buf_z(&sql),
 		"SELECT `a`, `b`, CAST(`it``s` AS UNSIGNED) FROM `shop`.`t` FORCE INDEX (`PRIMARY`)"
-		" WHERE (a > 1 -- so\n) AND (`b` > _latin1 X'C42C27' OR (`b` = _latin1 X'C42C27' AND"
+		" WHERE (a > 1 -- so\n) AND (`b` > _latin1 X'C42C27' OR (`b` = _latin1 X'C42C27' "
+		"AND"
 		" (`a` > -5))) AND (`b` <= 7) ORDER BY `b`, `a` LIMIT 20");
 	buf_clear(&sql);
-	assert_int_equal(mysql_copy_sql(s, NULL, &(struct copy_range){ .upto = key }, 0, &sql, &err), 0);
-	assert_non_null(strstr(buf_z(&sql), " WHERE (`b` < _latin1 X'C42C27' OR (`b` = _latin1 X'C42C27' AND"
-					    " (`a` <= -5))) ORDER BY `b`, `a`"));
+	assert_int_equal(mysql_copy_sql(s, NULL, &(struct copy_range){ .upto = key }, 0, &sql,
+					&err),
+			 0);
+	assert_non_null(strstr(buf_z(&sql),
+			       " WHERE (`b` < _latin1 X'C42C27' OR (`b` = _latin1 X'C42C27' AND"
+			       " (`a` <= -5))) ORDER BY `b`, `a`"));
 	assert_null(strstr(buf_z(&sql), "LIMIT"));
 	mysql_shape_free(s);
 }
@@ -133,8 +138,10 @@ static void one_row(void **state)
 	AUTO(buf) struct buf sql = { 0 };
 	struct error err;
 
-	assert_int_equal(mysql_copy_sql(s, NULL, &(struct copy_range){ .key = key }, 1, &sql, &err), 0);
-	assert_non_null(strstr(buf_z(&sql), " WHERE `b` = _utf8mb4 X'C38427' AND `a` = 18446744073709551615 "));
+	assert_int_equal(mysql_copy_sql(s, NULL, &(struct copy_range){ .key = key }, 1, &sql, &err),
+			 0);
+	assert_non_null(strstr(buf_z(&sql),
+			       " WHERE `b` = _utf8mb4 X'C38427' AND `a` = 18446744073709551615 "));
 	mysql_shape_free(s);
 }
 
@@ -147,7 +154,9 @@ static void years_of_zero(void **state)
 	AUTO(buf) struct buf sql = { 0 };
 	struct error err;
 
-	assert_int_equal(mysql_copy_sql(s, NULL, &(struct copy_range){ .after = key }, 0, &sql, &err), 0);
+	assert_int_equal(mysql_copy_sql(s, NULL, &(struct copy_range){ .after = key }, 0, &sql,
+					&err),
+			 0);
 	assert_non_null(strstr(buf_z(&sql), "CAST(`a` AS UNSIGNED) > 0"));
 	mysql_shape_free(s);
 }
@@ -155,7 +164,8 @@ static void years_of_zero(void **state)
 static void keys_of_another_table(void **state)
 {
 	(void)state;
-	struct mysql_shape *s = two_keys("int(11)", "varchar(20)"), *other = two_keys("int(11)", "varchar(21)");
+	struct mysql_shape *s = two_keys("int(11)", "varchar(20)"),
+			   *other = two_keys("int(11)", "varchar(21)");
 	AUTO(free) char *key = mysql_copy_key(other, row);
 	AUTO(free) char *many = xasprintf("%s:1,2,3", s->sign);
 	AUTO(free) char *none = xasprintf("%s:", s->sign);
@@ -166,7 +176,8 @@ static void keys_of_another_table(void **state)
 		AUTO(buf) struct buf sql = { 0 };
 		struct error err = { 0 };
 
-		assert_int_equal(mysql_copy_sql(s, NULL, &(struct copy_range){ .after = bad[i] }, 0, &sql, &err),
+		assert_int_equal(mysql_copy_sql(s, NULL, &(struct copy_range){ .after = bad[i] }, 0,
+						&sql, &err),
 				 -1);
 		assert_int_equal(err.kind, ERR_RETRY);
 		assert_int_equal(err.code, ESTALE);
@@ -187,7 +198,9 @@ static void values(void **state)
 	assert_int_equal(mysql_copy_value(s, 0, &d, &a, &v, &err), 0);
 	assert_int_equal(v.state, VALUE_SET);
 	assert_int_equal(v.i, (((12 * 60) + 34) * 60 + 56) * INT64_C(1000000) + 780000);
-	d.when = (struct mysql_moment){ .hour = 838, .minute = 59, .second = 58, .us = 990000, .negative = true };
+	d.when = (struct mysql_moment){
+		.hour = 838, .minute = 59, .second = 58, .us = 990000, .negative = true
+	};
 	assert_int_equal(mysql_copy_value(s, 0, &d, &a, &v, &err), 0);
 	assert_int_equal(v.state, VALUE_UNREPRESENTABLE);
 	assert_true(str_eqz(v.s, "-838:59:58.99"));
@@ -195,7 +208,9 @@ static void values(void **state)
 	assert_true(str_eqz(v.s, "\xc3\x84,'"));
 	assert_int_equal(mysql_copy_value(s, 2, &row[2], &a, &v, &err), 0);
 	assert_true(str_eqz(v.s, "x,y"));
-	assert_int_equal(mysql_copy_value(s, 2, &(struct mysql_datum){ .null = true }, &a, &v, &err), 0);
+	assert_int_equal(mysql_copy_value(s, 2, &(struct mysql_datum){ .null = true }, &a, &v,
+					  &err),
+			 0);
 	assert_int_equal(v.state, VALUE_NULL);
 	mysql_shape_free(s);
 }
@@ -203,9 +218,12 @@ static void values(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_map_of_each_type), cmocka_unit_test(an_unknown_type),
-		cmocka_unit_test(keys_and_ranges),    cmocka_unit_test(one_row),
-		cmocka_unit_test(years_of_zero),      cmocka_unit_test(keys_of_another_table),
+		cmocka_unit_test(a_map_of_each_type),
+		cmocka_unit_test(an_unknown_type),
+		cmocka_unit_test(keys_and_ranges),
+		cmocka_unit_test(one_row),
+		cmocka_unit_test(years_of_zero),
+		cmocka_unit_test(keys_of_another_table),
 		cmocka_unit_test(values),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -60,8 +60,11 @@ static void a_place(void **state)
 		uint32_t file;
 		uint64_t offset;
 		bool seen;
-	} cases[] = { { 8, 6000000000, true }, { 9, 4, true },	 { 9, 4999999999, true },
-		      { 9, 5000000000, false }, { 10, 4, false } };
+	} cases[] = { { 8, 6000000000, true },
+		      { 9, 4, true },
+		      { 9, 4999999999, true },
+		      { 9, 5000000000, false },
+		      { 10, 4, false } };
 
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		const struct change b = begin_at(cases[i].file, cases[i].offset, "0-1-7");
@@ -86,8 +89,9 @@ static void a_set(void **state)
 {
 	(void)state;
 	struct visibility *v = by_set(SERVER ":1-10", SERVER ":1-12");
-	const struct change seen = begin_at(9, 77, SERVER ":10"), late = begin_at(1, 4, SERVER ":11"),
-			    anonymous = begin_at(1, 4, ""), other = begin_at(1, 4, OTHER ":1");
+	const struct change seen = begin_at(9, 77, SERVER ":10"),
+			    late = begin_at(1, 4, SERVER ":11"), anonymous = begin_at(1, 4, ""),
+			    other = begin_at(1, 4, OTHER ":1");
 
 	assert_true(mysql_sees(v, &seen));
 	assert_false(mysql_sees(v, &late)); /* wherever it stands */
