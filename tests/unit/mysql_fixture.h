@@ -22,12 +22,12 @@
 	} while (0)
 
 /* "int unsigned" -> "int" */
-static struct str data_type_of(const char *column_type)
+__attribute__((unused)) static struct str data_type_of(const char *column_type)
 {
 	return (struct str){ column_type, strcspn(column_type, "( ") };
 }
 
-static struct mysql_column column(const char *name, const char *type, const char *charset)
+__attribute__((unused)) static struct mysql_column column(const char *name, const char *type, const char *charset)
 {
 	return (struct mysql_column){ .name = str_z(name),
 				      .data_type = data_type_of(type),
@@ -42,7 +42,7 @@ struct two_columns {
 	struct mysql_column columns[2];
 	struct mysql_table table;
 };
-static struct mysql_table *table_with(struct two_columns *t, const char *name, struct mysql_column c)
+__attribute__((unused)) static struct mysql_table *table_with(struct two_columns *t, const char *name, struct mysql_column c)
 {
 	t->columns[0] = column("id", "int(11)", "");
 	t->columns[0].nullable = false;
@@ -62,7 +62,7 @@ struct two_mapped {
 	struct binlog_map_column columns[2];
 	struct binlog_map map;
 };
-static struct binlog_map *map_with(struct two_mapped *m, const char *name, uint8_t type, uint16_t meta)
+__attribute__((unused)) static struct binlog_map *map_with(struct two_mapped *m, const char *name, uint8_t type, uint16_t meta)
 {
 	m->columns[0] = (struct binlog_map_column){ .type = MYSQL_LONG };
 	m->columns[1] = (struct binlog_map_column){ .type = type, .meta = meta, .nullable = true };

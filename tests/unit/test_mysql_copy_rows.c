@@ -4,6 +4,7 @@
 #include "mysql_fixture.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 #include "../../sources/mysql_copy_rows.h"
 
