@@ -562,8 +562,8 @@ static void read_chunk(struct worker *w, struct job *j)
 	struct load *l = j->load;
 	struct reading r = { .worker = w, .job = j };
 	struct error err;
-	int64_t began = monotonic_us();
 	const struct table *t = begin(w, j, &err);
+	int64_t began = monotonic_us(); /* what was waited for is no work of the server's */
 	int rc = t && !is_another(w, j, t) ? 0 : -1;
 
 	end_halt(w, j, rc == 0);

@@ -68,13 +68,14 @@ def test_killed_between_writers(slow, db):
     """Writers go on, the agent is killed twice: what was emitted is not read again, and the copies are equal."""
     p = slow(STILL + ";" + SCHEMA)
     Workload(connector(db), writers=2, seed=1, transactions=100).start().join()
-    load = Workload(connector(db), writers=2, seed=2, pause=0.01).start()
+    load = Workload(connector(db), writers=2, seed=2, pause=0.03).start()
     try:
         for rows in (300, 1500):
             p.agent.start(wait=False)
             some_loaded(p.agent, rows)
             p.agent.kill()
             assert states(p.agent)["still"] == "running"
+        p.agent.set("snapshot", rate=0, chunk_rows=1000)     # faster than any writer
         p.agent.start()
         all_loaded(p.agent)
     finally:
