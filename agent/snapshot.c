@@ -274,7 +274,7 @@ static void advance(struct snapshot *s, int64_t passed_us)
 			l->rows_said = l->rows;
 		}
 	}
-	s->busy = busy || s->nsettled || !s->planned;
+	s->busy = busy || s->nsettled || !s->planned || !s->requests_seen;
 	told = told || s->busy;
 	if (told && !s->told)
 		splice_reset(s->splice); /* it does not know what was streamed meanwhile */

@@ -277,7 +277,7 @@ int snapshot_take_up_begun(struct snapshot *s, struct error *err)
 		if (was_begun(&known[i]))
 			take_up(s, &known[i]);
 	}
-	s->busy = s->told = !s->planned || s->loads;
+	s->busy = s->told = true; /* until requests were looked for */
 	ledger_tables_free(known, n);
 	return 0;
 }
